@@ -1,0 +1,27 @@
+# Compiler flags of our own code, as one interface target that every target of ours links.
+add_library(remora_flags INTERFACE)
+target_compile_options(remora_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -fno-omit-frame-pointer)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # g++ 12 reports false positives of these three inside its own inlined library code at -O2.
+  target_compile_options(remora_flags INTERFACE -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds)
+elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # libstdc++ 12 uses, inside stable_sort, a function that it calls deprecated itself.
+  target_compile_options(remora_flags INTERFACE -Wno-deprecated-declarations)
+endif()
+
+# Sanitizers concern everything, llhttp included.
+if(REMORA_SANITIZE)
+  add_compile_options(-fsanitize=${REMORA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${REMORA_SANITIZE})
+endif()
+if(REMORA_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  # What Debian's own packages are built with.
+  add_compile_options(-fstack-protector-strong -fcf-protection)
+  add_compile_definitions($<$<NOT:$<BOOL:${REMORA_SANITIZE}>>:_FORTIFY_SOURCE=2>)
+  add_link_options(-Wl,-z,relro -Wl,-z,now -pie)
+endif()

@@ -1,0 +1,180 @@
+// What the operator wants, after parsing and validation: an immutable value. Every cross reference is
+// resolved (routes hold cluster indices), every default filled in; nothing here needs checking again.
+//
+// Thread: any; shared as shared_ptr<const Config>. The policies' settings live beside the policies; this only
+// composes them. Every field is a key of the file of the same name; docs/configuration.md describes them for
+// operators.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/address.h"
+#include "base/log.h"
+#include "base/time.h"
+#include "lb/balancer.h"
+
+namespace remora::config {
+
+struct Runtime {
+  unsigned workers = 1;  // already resolved when "auto" was asked for
+  Duration drain_timeout = 30s;
+  std::string zone;  // own zone; empty = no zone preference
+  bool operator==(const Runtime&) const = default;
+};
+
+struct Admin {
+  Address address;  // 127.0.0.1:9901
+  bool operator==(const Admin&) const = default;
+};
+
+struct AccessLog {
+  LogFormat format = LogFormat::kText;
+  std::string path = "stdout";  // "stdout", "stderr", "off", or a file
+  double sample = 1.0;          // share of the exchanges that are logged; those with a flag always are
+  bool operator==(const AccessLog&) const = default;
+};
+
+struct Log {
+  LogLevel level = LogLevel::kInfo;
+  LogFormat format = LogFormat::kText;
+  AccessLog access;
+  bool operator==(const Log&) const = default;
+};
+
+// Edits of a head, in this order: remove, set, add.
+struct FieldEdits {
+  std::vector<std::string> remove;
+  std::vector<std::pair<std::string, std::string>> set;
+  std::vector<std::pair<std::string, std::string>> add;
+  bool empty() const { return remove.empty() && set.empty() && add.empty(); }
+  bool operator==(const FieldEdits&) const = default;
+};
+
+// What a request must look like. An absent condition matches everything; all present ones must hold.
+struct Match {
+  enum class Path : std::uint8_t { kAny, kExact, kPrefix, kRegex };
+  struct FieldIs {
+    std::string name;
+    std::optional<std::string> value;  // nullopt: present with any value ("*" in the file)
+    bool operator==(const FieldIs&) const = default;
+  };
+  std::string host;  // lower case; "" any, "a.example" exact, "*.example" any subdomain
+  Path path_kind = Path::kAny;
+  std::string path;  // compared with the path without the query, as sent (no decoding)
+  std::vector<std::string> methods;
+  std::vector<FieldIs> headers;
+  bool operator==(const Match&) const = default;
+};
+
+struct WeightedCluster {
+  std::size_t cluster = 0;  // index into Config::clusters
+  std::uint32_t weight = 1;
+  bool operator==(const WeightedCluster&) const = default;
+};
+
+struct Redirect {
+  std::uint16_t status = 308;  // 301, 302, 303, 307, 308
+  std::string to;              // whole Location; if set, the parts below are empty
+  std::string scheme;          // parts that replace those of the request
+  std::string host;
+  std::string path;
+  bool operator==(const Redirect&) const = default;
+};
+
+struct Respond {
+  std::uint16_t status = 200;  // 200 to 599
+  std::string body;
+  std::string content_type = "text/plain";
+  bool operator==(const Respond&) const = default;
+};
+
+struct Forward {
+  std::vector<WeightedCluster> clusters;  // at least one
+  bool operator==(const Forward&) const = default;
+};
+
+// Which part of a request the consistent hashes use.
+struct HashKey {
+  enum class Source : std::uint8_t { kNone, kHeader, kCookie, kSourceAddress, kQuery, kPath };
+  Source source = Source::kNone;
+  std::string name;  // of the header, cookie or query parameter
+  bool operator==(const HashKey&) const = default;
+};
+
+struct Route {
+  Match match;
+  std::variant<Forward, Redirect, Respond> action;
+  std::optional<std::string> rewrite;  // replaces the matched prefix, or the whole matched path
+  FieldEdits request_headers;
+  FieldEdits response_headers;
+  Duration timeout = 15s;  // from the request's head to the response's end; zero = none
+  HashKey hash;
+  bool operator==(const Route&) const = default;
+};
+
+struct ListenerTimeouts {
+  Duration header = 10s;      // first byte of a head to its last
+  Duration body_idle = 60s;   // between two pieces of a body, either direction
+  Duration keep_alive = 75s;  // between two requests
+  Duration tunnel_idle = 1h;  // of an upgraded connection, both directions silent
+  bool operator==(const ListenerTimeouts&) const = default;
+};
+
+struct ListenerLimits {
+  std::uint32_t connections = 0;  // per process; 0 = unlimited
+  std::uint32_t header_bytes = 60 * 1024;
+  std::uint32_t header_fields = 100;
+  std::uint64_t body_bytes = 0;  // 0 = unlimited
+  bool operator==(const ListenerLimits&) const = default;
+};
+
+struct Listener {
+  std::string name;  // default: the address as written
+  Address address;
+  std::vector<Cidr> trusted;  // peers whose X-Forwarded-* are believed and appended to
+  ListenerTimeouts timeouts;
+  ListenerLimits limits;
+  std::vector<Route> routes;  // first match wins
+  bool operator==(const Listener&) const = default;
+};
+
+struct Endpoint {
+  std::string name;                // as written: its identity in metrics, logs and hashing
+  std::optional<Address> address;  // a literal
+  HostPort host;                   // otherwise a name to resolve: every address of it becomes an endpoint
+  std::uint32_t weight = 1;        // 1 to 65535
+  std::string zone;
+  std::uint32_t priority = 0;  // 0 first
+  bool operator==(const Endpoint&) const = default;
+};
+
+struct ClusterTimeouts {
+  Duration connect = 1s;
+  Duration idle = 30s;  // of a pooled connection: below what common servers allow
+  bool operator==(const ClusterTimeouts&) const = default;
+};
+
+struct Cluster {
+  std::string name;
+  std::vector<Endpoint> endpoints;  // at least one
+  lb::Settings balance;
+  ClusterTimeouts timeouts;
+  bool operator==(const Cluster&) const = default;
+};
+
+struct Config {
+  std::string file;  // where it came from, for messages; part of ==
+  Runtime runtime;
+  Admin admin;
+  Log log;
+  std::vector<Listener> listeners;  // at least one
+  std::vector<Cluster> clusters;
+  bool operator==(const Config&) const = default;
+};
+
+}  // namespace remora::config

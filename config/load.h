@@ -1,0 +1,53 @@
+// TOML text -> Config, or every error at once. The whole of what the rest of Remora knows about the file's
+// syntax.
+//
+// Thread: any. Pure but for load_file reading the file, and for what `Environment` and `Hooks` ask of the
+// machine.
+#pragma once
+
+#include <cstddef>
+#include <expected>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+
+namespace remora::config {
+
+// One mistake, printable as "file:line: key: what is wrong, what would be right".
+struct Problem {
+  std::string file;
+  std::size_t line = 0;  // 1-based; 0 = the file as a whole
+  std::string key;       // "cluster.app.timeouts.connect"; may be empty for syntax errors
+  std::string message;   // one line, without control characters
+  std::string to_string() const;
+};
+
+using Problems = std::vector<Problem>;
+
+// Looks up an environment variable; nullopt if unset.
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+
+// What only others can tell. Any of them may be empty.
+struct Hooks {
+  // Whether the router's engine takes this pattern: nullopt, or what is wrong with it in one line. Called for
+  // every `regex`. Empty: patterns are not checked, and the caller has to.
+  std::function<std::optional<std::string>(const std::string& pattern)> check_regex;
+  // What workers = "auto" stands for. Empty: granted_cores() of config/cores.h.
+  std::function<unsigned()> cores;
+};
+
+// Parses and validates. On failure: all problems, in order of line, never empty.
+std::expected<Config, Problems> load_text(std::string_view text, const std::string& file_name,
+                                          const Environment& environment, const Hooks& hooks = {});
+
+// Reads (regular files up to 1 MiB) and load_text()s, with the process's environment.
+std::expected<Config, Problems> load_file(const std::string& path, const Hooks& hooks = {});
+
+// The process's own environment. Reads it without a lock: nothing may change it at the same time.
+std::optional<std::string> process_environment(const std::string& name);
+
+}  // namespace remora::config

@@ -1,0 +1,117 @@
+#include <fmt/format.h>
+
+#include <array>
+
+#include "config/draft.h"
+#include "config/values.h"
+
+namespace remora::config {
+
+namespace {
+
+using lb::Algorithm;
+using Words = std::pair<std::string_view, Algorithm>;
+constexpr std::array kAlgorithms{
+    Words{"round_robin", Algorithm::kRoundRobin}, Words{"least_request", Algorithm::kLeastRequest},
+    Words{"random", Algorithm::kRandom},          Words{"peak_ewma", Algorithm::kPeakEwma},
+    Words{"ring_hash", Algorithm::kRingHash},     Words{"maglev", Algorithm::kMaglev}};
+
+constexpr double kMostBound = 100;
+
+void read_name(const TableReader& reader, Cluster& cluster) {
+  if (!reader.has("name")) reader.problem("name", "a cluster needs a name, write name = \"app\"");
+  const auto name = reader.string("name", "\"app\"");
+  if (!name) return;
+  if (const auto complaint = check_name(*name)) reader.problem("name", *complaint);
+  cluster.name = *name;
+}
+
+void read_address(const Item& item, std::string_view text, Report& report, Endpoint& endpoint) {
+  if (auto parsed = parse_endpoint(text)) {
+    endpoint.name = std::move(parsed->name);
+    endpoint.address = std::move(parsed->address);
+    endpoint.host = std::move(parsed->host);
+  } else {
+    report.add(item.where, parsed.error());
+  }
+}
+
+Endpoint read_endpoint(const Item& item, Report& report) {
+  Endpoint endpoint;
+  if (item.node->kind == Node::Kind::kString) {
+    read_address(item, item.node->text, report, endpoint);
+    return endpoint;
+  }
+  if (item.node->kind != Node::Kind::kTable) {
+    read_string(item, "\"127.0.0.1:3000\"", report);
+    return endpoint;
+  }
+  const TableReader reader(item.node, "cluster.endpoints", item.where, report);
+  if (!reader.has("address"))
+    reader.problem("address", "the endpoint has no address, write address = \"host:port\"");
+  if (const auto text = reader.string("address", "\"127.0.0.1:3000\"")) {
+    read_address({reader.find("address"), reader.where("address")}, *text, report, endpoint);
+  }
+  reader.integer("weight", endpoint.weight, 1, 65535);
+  reader.integer("priority", endpoint.priority, 0, 127);
+  if (const auto zone = reader.string("zone", "\"eu-1a\"")) {
+    const auto complaint = zone->empty() ? std::nullopt : check_name(*zone);
+    if (complaint) reader.problem("zone", *complaint);
+    endpoint.zone = *zone;
+  }
+  return endpoint;
+}
+
+void read_endpoints(const TableReader& reader, Draft& draft, Cluster& cluster) {
+  if (!reader.has("endpoints")) {
+    reader.problem("endpoints", "a cluster needs endpoints, write endpoints = [\"127.0.0.1:3000\"]");
+    return;
+  }
+  const auto items = reader.elements("endpoints", "[\"127.0.0.1:3000\"]");
+  const auto* list = reader.find("endpoints");
+  if (list->kind == Node::Kind::kArray && items.empty()) {
+    reader.problem("endpoints", "the list is empty, write at least one, as in [\"127.0.0.1:3000\"]");
+  }
+  for (const auto& item : items) {
+    cluster.endpoints.push_back(read_endpoint(item, reader.report()));
+    draft.endpoints.back().push_back(item.where);
+  }
+}
+
+void read_balance(const TableReader& reader, lb::Settings& balance) {
+  reader.choice<Algorithm>("balance", balance.algorithm, kAlgorithms);
+  const auto bound = reader.number("bounded_load", 0, kMostBound);
+  if (!bound || *bound == 0) return;
+  balance.bounded_load = *bound;
+  if (*bound <= 1) {
+    reader.problem("bounded_load",
+                   fmt::format("{} would leave no room, write a factor above 1 such as 1.25, or 0 for "
+                               "no bound",
+                               *bound));
+  }
+  const bool hashes = balance.algorithm == Algorithm::kRingHash || balance.algorithm == Algorithm::kMaglev;
+  const auto* chosen = reader.find("balance");
+  const bool known = chosen == nullptr || chosen->kind == Node::Kind::kString;
+  if (hashes || !known) return;
+  reader.problem("bounded_load", "only ring_hash and maglev have a bound, remove it or change balance");
+}
+
+}  // namespace
+
+void read_clusters(const TableReader& top, Draft& draft) {
+  for (const auto& item : top.tables("cluster", "cluster")) {
+    const TableReader reader(item.node, "cluster", named(item, "cluster"), draft.report);
+    draft.config.clusters.emplace_back();
+    draft.endpoints.emplace_back();
+    auto& cluster = draft.config.clusters.back();
+    read_name(reader, cluster);
+    draft.clusters.push_back(reader.where());
+    read_endpoints(reader, draft, cluster);
+    read_balance(reader, cluster.balance);
+    const auto timeouts = reader.table("timeouts", "cluster.timeouts");
+    timeouts.duration("connect", cluster.timeouts.connect, 1ms, 1h);
+    timeouts.duration("idle", cluster.timeouts.idle, 1ms, 24h);
+  }
+}
+
+}  // namespace remora::config

@@ -1,0 +1,112 @@
+#include <fmt/format.h>
+
+#include <array>
+
+#include "config/draft.h"
+#include "config/values.h"
+
+namespace remora::config {
+
+namespace {
+
+// A validator compares routes pairwise, and the router tries them one after the other.
+constexpr std::size_t kMostRoutes = 4096;
+
+// Loopback, RFC 1918 and RFC 4193: who can reach us from there is beside us.
+constexpr std::array<std::string_view, 7> kTrusted{"unix:",         "127.0.0.0/8",    "::1/128", "10.0.0.0/8",
+                                                   "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"};
+
+void read_address(const TableReader& reader, Listener& listener) {
+  const auto name = reader.string("name", "\"in\"");
+  if (name) {
+    if (const auto complaint = check_name(*name)) reader.problem("name", *complaint);
+    listener.name = *name;
+  }
+  if (!reader.has("address")) {
+    reader.problem("address", "a listener needs an address, write address = \"0.0.0.0:8080\"");
+    return;
+  }
+  const auto text = reader.string("address", "\"0.0.0.0:8080\"");
+  if (!text) return;
+  if (auto address = parse_listen_address(*text)) {
+    listener.address = *std::move(address);
+  } else {
+    reader.problem("address", address.error());
+  }
+  if (listener.name.empty()) listener.name = *text;
+}
+
+void read_trusted(const TableReader& reader, Listener& listener) {
+  if (!reader.has("trusted")) {
+    for (const auto range : kTrusted) listener.trusted.push_back(*Cidr::parse(range));
+    return;
+  }
+  for (const auto& item : reader.elements("trusted", "[\"10.0.0.0/8\"]")) {
+    const auto text = read_string(item, "\"10.0.0.0/8\"", reader.report());
+    if (!text) continue;
+    if (const auto range = Cidr::parse(*text)) {
+      listener.trusted.push_back(*range);
+    } else {
+      reader.report().add(item.where,
+                          fmt::format("{} is not an address range, write \"10.0.0.0/8\", \"fc00::/7\", "
+                                      "one address, or \"unix:\"",
+                                      quoted(*text)));
+    }
+  }
+}
+
+void read_timeouts(const TableReader& reader, ListenerTimeouts& timeouts) {
+  reader.duration("header", timeouts.header, 1ms, 24h);
+  reader.duration("body_idle", timeouts.body_idle, 1ms, 24h);
+  reader.duration("keep_alive", timeouts.keep_alive, 1ms, 24h);
+  reader.duration("tunnel_idle", timeouts.tunnel_idle, 1ms, 24h * 365);
+}
+
+void read_limits(const TableReader& reader, ListenerLimits& limits) {
+  reader.integer("connections", limits.connections, 0, 10'000'000);
+  reader.size("header_bytes", limits.header_bytes, 256, std::uint64_t{1} << 20);
+  reader.integer("header_fields", limits.header_fields, 1, 10'000);
+  reader.size("body_bytes", limits.body_bytes, 0, std::uint64_t{1} << 50);
+}
+
+void read_routes(const TableReader& reader, Draft& draft) {
+  const auto routes = reader.tables("route", "listener.route");
+  if (routes.empty() && !reader.has("route")) {
+    reader.problem("route", "a listener needs a route, add [[listener.route]] with cluster = \"...\"");
+  } else if (routes.empty() && reader.find("route")->kind == Node::Kind::kArray &&
+             reader.find("route")->children.empty()) {
+    reader.problem("route", "the list is empty, add [[listener.route]] with cluster = \"...\"");
+  }
+  if (routes.size() > kMostRoutes) {
+    reader.report().add(
+        routes[kMostRoutes].where,
+        fmt::format("there are {} routes, a listener takes at most {}", routes.size(), kMostRoutes));
+    return;
+  }
+  for (const auto& item : routes) {
+    read_route(TableReader(item.node, "listener.route", item.where, reader.report()), draft);
+  }
+}
+
+}  // namespace
+
+void read_listeners(const TableReader& top, Draft& draft) {
+  const auto items = top.tables("listener", "listener");
+  const auto* node = top.find("listener");
+  draft.listeners_missing = node == nullptr || (node->kind == Node::Kind::kArray && node->children.empty());
+  for (const auto& item : items) {
+    const TableReader reader(item.node, "listener", named(item, "listener"), draft.report);
+    draft.config.listeners.emplace_back();
+    draft.routes.emplace_back();
+    draft.hashes.emplace_back();
+    auto& listener = draft.config.listeners.back();
+    read_address(reader, listener);
+    draft.listeners.push_back(reader.where());
+    read_trusted(reader, listener);
+    read_timeouts(reader.table("timeouts", "listener.timeouts"), listener.timeouts);
+    read_limits(reader.table("limits", "listener.limits"), listener.limits);
+    read_routes(reader, draft);
+  }
+}
+
+}  // namespace remora::config

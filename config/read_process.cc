@@ -1,0 +1,79 @@
+#include <array>
+
+#include "config/cores.h"
+#include "config/draft.h"
+#include "config/values.h"
+
+namespace remora::config {
+
+namespace {
+
+using Words = std::pair<std::string_view, LogFormat>;
+constexpr std::array kFormats{Words{"text", LogFormat::kText}, Words{"json", LogFormat::kJson}};
+
+using Levels = std::pair<std::string_view, LogLevel>;
+constexpr std::array kLevels{Levels{"trace", LogLevel::kTrace}, Levels{"debug", LogLevel::kDebug},
+                             Levels{"info", LogLevel::kInfo},   Levels{"warn", LogLevel::kWarn},
+                             Levels{"error", LogLevel::kError}, Levels{"off", LogLevel::kOff}};
+
+void read_workers(const TableReader& reader, Draft& draft) {
+  const auto* node = reader.find("workers");
+  if (node == nullptr) return;
+  if (node->kind == Node::Kind::kString && node->text == "auto") {
+    draft.config.runtime.workers = draft.hooks.cores ? draft.hooks.cores() : granted_cores();
+    return;
+  }
+  if (node->kind == Node::Kind::kString && !node->from_environment) {
+    reader.problem("workers", describe(*node) + ", write a whole number from 1 to 256, or \"auto\"");
+    return;
+  }
+  reader.integer("workers", draft.config.runtime.workers, 1, kMostWorkers);
+}
+
+void read_runtime(const TableReader& reader, Draft& draft) {
+  auto& runtime = draft.config.runtime;
+  read_workers(reader, draft);
+  reader.duration("drain_timeout", runtime.drain_timeout, 0s, 24h);
+  if (const auto zone = reader.string("zone", "\"eu-1a\"")) {
+    const auto complaint = zone->empty() ? std::nullopt : check_name(*zone);
+    if (complaint) reader.problem("zone", *complaint);
+    runtime.zone = *zone;
+  }
+}
+
+void read_admin(const TableReader& reader, Draft& draft) {
+  draft.config.admin.address = *Address::parse("127.0.0.1:9901");
+  draft.admin = reader.where("address");
+  const auto text = reader.string("address", "\"127.0.0.1:9901\"");
+  if (!text) return;
+  if (auto address = parse_listen_address(*text)) {
+    draft.config.admin.address = *std::move(address);
+  } else {
+    reader.problem("address", address.error());
+  }
+}
+
+void read_log(const TableReader& reader, Draft& draft) {
+  auto& log = draft.config.log;
+  reader.choice<LogLevel>("level", log.level, kLevels);
+  reader.choice<LogFormat>("format", log.format, kFormats);
+  log.access.format = log.format;
+  const auto access = reader.table("access", "log.access");
+  access.choice<LogFormat>("format", log.access.format, kFormats);
+  if (const auto sample = access.number("sample", 0, 1)) log.access.sample = *sample;
+  if (auto path = access.string("path", "\"stdout\"")) {
+    if (path->empty())
+      access.problem("path", "the path is empty, write a file's path, \"stdout\", \"stderr\" or \"off\"");
+    log.access.path = *std::move(path);
+  }
+}
+
+}  // namespace
+
+void read_process(const TableReader& top, Draft& draft) {
+  read_runtime(top.table("runtime", "runtime"), draft);
+  read_admin(top.table("admin", "admin"), draft);
+  read_log(top.table("log", "log"), draft);
+}
+
+}  // namespace remora::config

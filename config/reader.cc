@@ -1,0 +1,305 @@
+#include "config/reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "config/schema.h"
+#include "config/suggest.h"
+#include "config/units.h"
+
+namespace remora::config {
+
+namespace {
+
+using Kind = Node::Kind;
+
+template <typename Number>
+std::optional<Number> parsed(std::string_view text) {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+std::string describe(const Node& node) {
+  switch (node.kind) {
+    case Kind::kTable: return "a table is here";
+    case Kind::kArray: return "an array is here";
+    case Kind::kString: return quoted(node.text) + " is a string";
+    case Kind::kInteger:
+    case Kind::kFloat: return node.text + " is a number";
+    case Kind::kBoolean: return node.text + " is a boolean";
+    case Kind::kDate: return "a date is here";
+    case Kind::kBroken: break;
+  }
+  return {};
+}
+
+std::optional<std::string> read_string(const Item& item, std::string_view example, Report& report) {
+  const auto& node = *item.node;
+  if (node.kind == Kind::kBroken) return std::nullopt;
+  if (node.kind == Kind::kString) return node.text;
+  if (node.kind == Kind::kArray && node.children.size() == 1 && node.children.front().kind == Kind::kString) {
+    report.add(item.where,
+               fmt::format("an array is here, write just {}", quoted(node.children.front().text)));
+  } else {
+    report.add(item.where, fmt::format("{}, write a string such as {}", describe(node), example));
+  }
+  return std::nullopt;
+}
+
+std::optional<std::int64_t> read_integer(const Item& item, std::int64_t least, std::int64_t most,
+                                         Report& report) {
+  const auto& node = *item.node;
+  if (node.kind == Kind::kBroken) return std::nullopt;
+  std::optional<std::int64_t> value;
+  if (node.kind == Kind::kInteger) value = node.integer;
+  const auto text = node.kind == Kind::kString ? parsed<std::int64_t>(node.text) : std::nullopt;
+  if (node.from_environment) value = text;
+  if (!value) {
+    const auto right = text && !node.from_environment
+                           ? fmt::format("write it without quotes: {}", *text)
+                           : fmt::format("write a whole number from {} to {}", least, most);
+    report.add(item.where, fmt::format("{}, {}", describe(node), right));
+    return std::nullopt;
+  }
+  if (*value >= least && *value <= most) return value;
+  report.add(item.where,
+             fmt::format("{} is out of range, write a whole number from {} to {}", *value, least, most));
+  return std::nullopt;
+}
+
+std::optional<double> read_number(const Item& item, double least, double most, Report& report) {
+  const auto& node = *item.node;
+  if (node.kind == Kind::kBroken) return std::nullopt;
+  std::optional<double> value;
+  if (node.kind == Kind::kInteger) value = static_cast<double>(node.integer);
+  if (node.kind == Kind::kFloat) value = node.number;
+  const auto text = node.kind == Kind::kString ? parsed<double>(node.text) : std::nullopt;
+  if (node.from_environment) value = text;
+  if (!value) {
+    const auto right = text && !node.from_environment
+                           ? "write it without quotes: " + node.text
+                           : fmt::format("write a number from {} to {}", least, most);
+    report.add(item.where, fmt::format("{}, {}", describe(node), right));
+    return std::nullopt;
+  }
+  if (*value >= least && *value <= most) return value;  // false for NaN too
+  report.add(item.where,
+             fmt::format("{} is out of range, write a number from {} to {}", *value, least, most));
+  return std::nullopt;
+}
+
+std::optional<bool> read_boolean(const Item& item, Report& report) {
+  const auto& node = *item.node;
+  if (node.kind == Kind::kBroken) return std::nullopt;
+  if (node.kind == Kind::kBoolean) return node.boolean;
+  const bool word = node.kind == Kind::kString && (node.text == "true" || node.text == "false");
+  if (word && node.from_environment) return node.text == "true";
+  report.add(item.where,
+             fmt::format("{}, write {}", describe(node),
+                         word ? "it without quotes: " + node.text : std::string("true or false")));
+  return std::nullopt;
+}
+
+std::optional<Duration> read_duration(const Item& item, Duration least, Duration most, Report& report) {
+  const auto& node = *item.node;
+  if (node.kind == Kind::kBroken) return std::nullopt;
+  std::expected<Duration, std::string> value;
+  if (node.kind == Kind::kString || (node.kind == Kind::kInteger && node.integer == 0)) {
+    value = parse_duration(node.text);
+  } else if (node.kind == Kind::kInteger || node.kind == Kind::kFloat) {
+    const auto meant = parse_duration(node.text);  // its message has the remedy
+    const auto comma = meant ? std::string::npos : meant.error().rfind(", ");
+    value = std::unexpected(
+        fmt::format("{} is a number without a unit{}", node.text,
+                    comma == std::string::npos ? ", write \"5s\"" : meant.error().substr(comma)));
+  } else {
+    value = std::unexpected(describe(node) + ", write a duration such as \"5s\"");
+  }
+  if (value && *value >= least && *value <= most) return *value;
+  if (value) {
+    value = std::unexpected(fmt::format("{} is out of range, write \"{}\" to \"{}\"", quoted(node.text),
+                                        format_duration(least), format_duration(most)));
+  }
+  report.add(item.where, value.error());
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> read_size(const Item& item, std::uint64_t least, std::uint64_t most,
+                                       Report& report) {
+  const auto& node = *item.node;
+  if (node.kind == Kind::kBroken) return std::nullopt;
+  std::expected<std::uint64_t, std::string> value;
+  if (node.kind == Kind::kString || (node.kind == Kind::kInteger && node.integer == 0)) {
+    value = parse_size(node.text);
+  } else if (node.kind == Kind::kInteger || node.kind == Kind::kFloat) {
+    const auto meant = parse_size(node.text);
+    const auto comma = meant ? std::string::npos : meant.error().rfind(", ");
+    value = std::unexpected(
+        fmt::format("{} is a number without a unit{}", node.text,
+                    comma == std::string::npos ? ", write \"64KiB\"" : meant.error().substr(comma)));
+  } else {
+    value = std::unexpected(describe(node) + ", write a size such as \"64KiB\"");
+  }
+  if (value && *value >= least && *value <= most) return *value;
+  if (value) {
+    value = std::unexpected(fmt::format("{} is out of range, write \"{}\" to \"{}\"", quoted(node.text),
+                                        format_size(least), format_size(most)));
+  }
+  report.add(item.where, value.error());
+  return std::nullopt;
+}
+
+Where named(const Item& item, std::string_view array) {
+  const auto* name = item.node->find("name");
+  if (name == nullptr || name->kind != Kind::kString || name->text.empty()) return item.where;
+  return {item.where.line, Where{0, std::string(array)}.member(name->text).key};
+}
+
+TableReader::TableReader(const Node* node, std::string_view table, Where where, Report& report)
+    : node_(node), table_(table), where_(std::move(where)), report_(report) {
+  if (node_ != nullptr) where_.line = node_->line;
+  report_unknown();
+}
+
+void TableReader::report_unknown() const {
+  if (node_ == nullptr) return;
+  const auto& known = table_keys(table_).keys;
+  for (const auto& child : node_->children) {
+    if (std::ranges::find(known, child.key) != known.end()) continue;
+    auto place = where_.member(child.key);
+    place.line = child.line;
+    report_.add(place, report_.full() ? std::string() : about_unknown_key(table_, child.key));
+  }
+}
+
+Where TableReader::where(std::string_view key) const {
+  auto place = where_.member(key);
+  if (const auto* node = find(key)) place.line = node->line;
+  return place;
+}
+
+const Node* TableReader::find(std::string_view key) const {
+  return node_ == nullptr ? nullptr : node_->find(key);
+}
+
+// The member, unless it is missing or has been reported already.
+const Node* TableReader::usable(std::string_view key) const {
+  const auto* node = find(key);
+  return node == nullptr || node->kind == Kind::kBroken ? nullptr : node;
+}
+
+std::optional<std::string> TableReader::string(std::string_view key, std::string_view example) const {
+  const auto* node = find(key);
+  return node == nullptr ? std::nullopt : read_string({node, where(key)}, example, report_);
+}
+
+std::optional<std::int64_t> TableReader::integer(std::string_view key, std::int64_t least,
+                                                 std::int64_t most) const {
+  const auto* node = find(key);
+  return node == nullptr ? std::nullopt : read_integer({node, where(key)}, least, most, report_);
+}
+
+std::optional<double> TableReader::number(std::string_view key, double least, double most) const {
+  const auto* node = find(key);
+  return node == nullptr ? std::nullopt : read_number({node, where(key)}, least, most, report_);
+}
+
+std::optional<bool> TableReader::boolean(std::string_view key) const {
+  const auto* node = find(key);
+  return node == nullptr ? std::nullopt : read_boolean({node, where(key)}, report_);
+}
+
+void TableReader::duration(std::string_view key, Duration& out, Duration least, Duration most) const {
+  const auto* node = find(key);
+  if (node == nullptr) return;
+  if (const auto value = read_duration({node, where(key)}, least, most, report_)) out = *value;
+}
+
+std::optional<std::size_t> TableReader::word(std::string_view key,
+                                             std::span<const std::string_view> words) const {
+  const auto chosen = string(key, quoted(words.front()));
+  if (!chosen) return std::nullopt;
+  const auto found = std::ranges::find(words, *chosen);
+  if (found != words.end()) return static_cast<std::size_t>(found - words.begin());
+  problem(key, fmt::format("{} is not one of the choices{}", quoted(*chosen),
+                           did_you_mean(*chosen, words, ", write one of " + listed(words))));
+  return std::nullopt;
+}
+
+TableReader TableReader::table(std::string_view key, std::string_view table) const {
+  const auto* node = usable(key);
+  if (node != nullptr && node->kind != Kind::kTable) {
+    const bool doubled =
+        node->kind == Kind::kArray && !node->children.empty() && node->children.front().kind == Kind::kTable;
+    problem(key, doubled ? fmt::format("there can be only one, write {} with single brackets",
+                                       table_keys(table).written)
+                         : fmt::format("{}, write a table with {}", describe(*node),
+                                       listed(table_keys(table).keys)));
+    node = nullptr;
+  }
+  return {node, table, where(key), report_};
+}
+
+std::vector<Item> TableReader::elements(std::string_view key, std::string_view example) const {
+  const auto* node = usable(key);
+  if (node == nullptr) return {};
+  if (node->kind != Kind::kArray) {
+    const auto right =
+        node->kind == Kind::kString ? fmt::format("[{}]", quoted(node->text)) : std::string(example);
+    problem(key, fmt::format("{}, write an array such as {}", describe(*node), right));
+    return {};
+  }
+  std::vector<Item> items;
+  for (std::size_t i = 0; i < node->children.size(); ++i) {
+    auto place = where_.element(key, i);
+    place.line = node->children[i].line;
+    items.push_back({&node->children[i], std::move(place)});
+  }
+  return items;
+}
+
+std::vector<Item> TableReader::tables(std::string_view key, std::string_view table) const {
+  const auto* node = usable(key);
+  if (node != nullptr && node->kind == Kind::kTable) {
+    problem(key,
+            fmt::format("there can be several, write {} with double brackets", table_keys(table).written));
+    return {};
+  }
+  if (node != nullptr && node->kind != Kind::kArray) {
+    problem(key, fmt::format("{}, write a table {}", describe(*node), table_keys(table).written));
+    return {};
+  }
+  auto items = elements(key, "");
+  std::erase_if(items, [&](const Item& item) {
+    if (item.node->kind == Kind::kTable) return false;
+    report_.add(item.where,
+                fmt::format("{}, write a table {}", describe(*item.node), table_keys(table).written));
+    return true;
+  });
+  return items;
+}
+
+std::vector<Item> TableReader::entries(std::string_view key, std::string_view example) const {
+  const auto* node = usable(key);
+  if (node == nullptr) return {};
+  if (node->kind != Kind::kTable) {
+    problem(key, fmt::format("{}, write a table such as {}", describe(*node), example));
+    return {};
+  }
+  std::vector<Item> items;
+  for (const auto& child : node->children) {
+    auto place = where(key).member(child.key);
+    place.line = child.line;
+    items.push_back({&child, std::move(place)});
+  }
+  return items;
+}
+
+}  // namespace remora::config

@@ -1,0 +1,27 @@
+// Looks at the bytes of a file before the TOML library does, and refuses what would hurt it: it recurses as
+// deep as brackets and dotted keys go, and takes time quadratic in the length of a line.
+//
+// Thread: any; pure. O(text).
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace remora::config {
+
+inline constexpr std::size_t kMostBytes = std::size_t{1024} * 1024;
+inline constexpr std::size_t kMostLineBytes = std::size_t{16} * 1024;
+inline constexpr std::size_t kMostDepth = 32;
+
+struct ScanProblem {
+  std::size_t line = 0;  // 0 = the file as a whole
+  std::string message;
+};
+
+// What makes the text unfit to be parsed, or nullopt: size, bytes that are not UTF-8 text, lines that are too
+// long, nesting that is too deep.
+std::optional<ScanProblem> scan(std::string_view text);
+
+}  // namespace remora::config

@@ -1,0 +1,198 @@
+#include "config/validate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "config/suggest.h"
+#include "config/values.h"
+
+namespace remora::config {
+
+namespace {
+
+// Finds the second of two equal values and says where the first one is.
+class Duplicates final {
+ public:
+  Duplicates(Report& report, std::string_view what, std::string_view remedy)
+      : report_(report), what_(what), remedy_(remedy) {}
+
+  void see(const std::string& value, const Where& where) {
+    if (value.empty()) return;
+    const auto [first, fresh] = lines_.emplace(value, where.line);
+    if (fresh) return;
+    report_.add(where, fmt::format("{} {} is used at line {} already, {}", what_, quoted(value),
+                                   first->second, remedy_));
+  }
+
+ private:
+  Report& report_;
+  std::string_view what_;
+  std::string_view remedy_;
+  std::unordered_map<std::string, std::size_t> lines_;
+};
+
+// What another socket could not be bound to as well; empty for port 0, of which the system chooses each time.
+std::string bound(const Address& address) {
+  if (address.kind() == Address::Kind::kNone || (address.is_ip() && address.port() == 0)) return {};
+  return address.to_string();
+}
+
+void check_listeners(Draft& draft) {
+  if (draft.listeners_missing) {
+    draft.report.add({0, "listener"},
+                     "there is none, add [[listener]] with address = \"0.0.0.0:8080\" and a route");
+  }
+  Duplicates addresses(draft.report, "address", "choose another port");
+  addresses.see(bound(draft.config.admin.address), draft.admin);
+  Duplicates names(draft.report, "name", "give this listener another one with name = \"...\"");
+  for (std::size_t i = 0; i < draft.listeners.size(); ++i) {
+    const auto& listener = draft.config.listeners[i];
+    addresses.see(bound(listener.address), draft.listeners[i]);
+    // Equal addresses have been complained about; equal names that come from them would say the same again.
+    const bool from_address = listener.name == bound(listener.address);
+    if (!from_address) names.see(listener.name, draft.listeners[i]);
+  }
+}
+
+void check_clusters(Draft& draft) {
+  Duplicates names(draft.report, "name", "rename this cluster");
+  for (std::size_t i = 0; i < draft.clusters.size(); ++i) {
+    const auto& cluster = draft.config.clusters[i];
+    names.see(cluster.name, draft.clusters[i]);
+    Duplicates endpoints(draft.report, "endpoint", "remove one, or give it a higher weight");
+    for (std::size_t k = 0; k < cluster.endpoints.size(); ++k) {
+      endpoints.see(cluster.endpoints[k].name, draft.endpoints[i][k]);
+    }
+  }
+}
+
+// The remedy for a reference to a cluster that is not there.
+std::string about_missing(std::string_view name, std::span<const std::string_view> clusters) {
+  if (clusters.empty()) return ", add a [[cluster]] with this name";
+  const auto some = clusters.first(std::min<std::size_t>(clusters.size(), 8));
+  return did_you_mean(name, clusters, ", the clusters are " + listed(some));
+}
+
+void resolve(Draft& draft) {
+  std::unordered_map<std::string_view, std::size_t> index;
+  std::vector<std::string_view> names;
+  for (std::size_t i = 0; i < draft.config.clusters.size(); ++i) {
+    const auto& name = draft.config.clusters[i].name;
+    if (index.emplace(name, i).second && !name.empty()) names.push_back(name);
+  }
+  for (const auto& reference : draft.references) {
+    const auto found = index.find(reference.name);
+    if (found == index.end() || reference.name.empty()) {
+      const auto remedy = draft.report.full() ? std::string() : about_missing(reference.name, names);
+      draft.report.add(reference.where,
+                       fmt::format("there is no cluster {}{}", quoted(reference.name), remedy));
+      continue;
+    }
+    auto& action = draft.config.listeners[reference.listener].routes[reference.route].action;
+    if (auto* forward = std::get_if<Forward>(&action); forward != nullptr) {
+      if (reference.position < forward->clusters.size())
+        forward->clusters[reference.position].cluster = found->second;
+    }
+  }
+}
+
+bool hashing(const Cluster& cluster) {
+  return cluster.balance.algorithm == lb::Algorithm::kRingHash ||
+         cluster.balance.algorithm == lb::Algorithm::kMaglev;
+}
+
+// A hash that no cluster of the route looks at. Only when everything else is right: the indices must be.
+void check_hashes(Draft& draft) {
+  for (std::size_t i = 0; i < draft.config.listeners.size(); ++i) {
+    const auto& routes = draft.config.listeners[i].routes;
+    for (std::size_t k = 0; k < routes.size(); ++k) {
+      const auto* forward = std::get_if<Forward>(&routes[k].action);
+      if (forward == nullptr || routes[k].hash.source == HashKey::Source::kNone) continue;
+      const bool used = std::ranges::any_of(forward->clusters, [&](const WeightedCluster& weighted) {
+        return hashing(draft.config.clusters[weighted.cluster]);
+      });
+      if (used) continue;
+      draft.report.add(draft.hashes[i][k],
+                       fmt::format("cluster {} does not balance by hash, set balance = \"ring_hash\" or "
+                                   "\"maglev\" there, or remove the hash",
+                                   quoted(draft.config.clusters[forward->clusters.front().cluster].name)));
+    }
+  }
+}
+
+bool host_covers(std::string_view earlier, std::string_view later) {
+  if (earlier.empty() || earlier == later) return true;
+  if (!earlier.starts_with('*') || later.empty()) return false;
+  if (later.starts_with('*')) later.remove_prefix(1);
+  const auto suffix = earlier.substr(1);
+  return later.size() > suffix.size() && later.ends_with(suffix);
+}
+
+// As the router matches: a prefix ends where a segment does.
+bool prefix_covers(std::string_view prefix, std::string_view path) {
+  if (!path.starts_with(prefix)) return false;
+  return prefix.ends_with('/') || path.size() == prefix.size() || path[prefix.size()] == '/';
+}
+
+bool path_covers(const Match& earlier, const Match& later) {
+  using Path = Match::Path;
+  if (earlier.path_kind == Path::kAny) return true;
+  // Every path begins with a slash, but for that of OPTIONS *, which is not worth a route of its own.
+  if (earlier.path_kind == Path::kPrefix && earlier.path == "/") return true;
+  if (later.path_kind == Path::kAny) return false;
+  if (earlier.path_kind == later.path_kind && earlier.path == later.path) return true;
+  return earlier.path_kind == Path::kPrefix && later.path_kind != Path::kRegex &&
+         prefix_covers(earlier.path, later.path);
+}
+
+bool condition_holds(const Match::FieldIs& wanted, const std::vector<Match::FieldIs>& given) {
+  return std::ranges::any_of(given, [&](const Match::FieldIs& field) {
+    return lower_case(field.name) == lower_case(wanted.name) &&
+           (!wanted.value || wanted.value == field.value);
+  });
+}
+
+void check_reachable(Draft& draft) {
+  for (std::size_t i = 0; i < draft.config.listeners.size(); ++i) {
+    const auto& routes = draft.config.listeners[i].routes;
+    for (std::size_t later = 1; later < routes.size(); ++later) {
+      for (std::size_t earlier = 0; earlier < later; ++earlier) {
+        if (!covers(routes[earlier].match, routes[later].match)) continue;
+        const bool everything = covers(routes[earlier].match, Match{});
+        draft.report.add(
+            draft.routes[i][later],
+            fmt::format("never reached: route at line {} matches {}, move this one before it or remove it",
+                        draft.routes[i][earlier].line, everything ? "everything" : "all that this one does"));
+        break;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+bool covers(const Match& earlier, const Match& later) {
+  if (!path_covers(earlier, later) || !host_covers(earlier.host, later.host)) return false;
+  const auto& methods = earlier.methods;
+  const bool all_methods =
+      methods.empty() || (!later.methods.empty() && std::ranges::all_of(later.methods, [&](const auto& m) {
+        return std::ranges::find(methods, m) != methods.end();
+      }));
+  return all_methods && std::ranges::all_of(earlier.headers, [&](const Match::FieldIs& wanted) {
+           return condition_holds(wanted, later.headers);
+         });
+}
+
+void validate(Draft& draft) {
+  check_listeners(draft);
+  check_clusters(draft);
+  resolve(draft);
+  check_reachable(draft);
+  if (draft.report.empty()) check_hashes(draft);
+}
+
+}  // namespace remora::config

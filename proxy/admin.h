@@ -1,0 +1,67 @@
+// The operator's HTTP server, on the control thread and the same codec as the traffic: health, metrics, state. Reading is GET (or HEAD);
+// whatever changes something is POST.
+//
+//   GET  /          what is here                    GET  /clusters      endpoints as the workers see them (JSON)
+//   GET  /healthz   200 while the loop turns        GET  /config        the effective configuration (TOML)
+//   GET  /readyz    200 when traffic can be served  GET  /log           the log level
+//   GET  /metrics   Prometheus text                 POST /log?level=L   changes it
+//
+// Thread: the control thread. Owner: Server.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/slot_list.h"
+#include "proxy/downstream.h"
+#include "proxy/env.h"
+#include "proxy/stats.h"
+
+namespace remora::proxy {
+
+// What the pages show; implemented by Server.
+class AdminSource {
+ public:
+  using Reports = std::move_only_function<void(std::vector<WorkerReport>)>;
+  // Gathers the workers' numbers and calls back on the control thread, later.
+  virtual void collect(Reports receive) = 0;
+  // Empty when ready, else why not.
+  virtual std::string not_ready_reason() const = 0;
+  virtual std::string metrics(const std::vector<WorkerReport>& reports) const = 0;
+  virtual std::string effective_config() const = 0;
+
+ protected:
+  ~AdminSource() = default;
+};
+
+class Admin final : public net::Acceptor, public Downstream::Handler {
+ public:
+  Admin(Env& env, AdminSource& source);
+  ~Admin();
+  Admin(const Admin&) = delete;
+  Admin& operator=(const Admin&) = delete;
+
+  Result<void> listen(const Address& address);
+  const Address& address() const { return listener_->address(); }
+
+ private:
+  class Visit;  // one request
+
+  void on_accept(std::unique_ptr<net::Stream> stream) override;
+  void on_accept_exhausted() override {}
+  http::Receiver* on_request(Downstream& downstream, http::ServerStream& stream, http::RequestHead& head,
+                             bool end) override;
+  void on_bad_request(Downstream& downstream, http::ServerStream& stream, const Error& error) override;
+  void on_downstream_closed(Downstream& downstream) override;
+  void forget(Visit& visit);
+
+  Env& env_;
+  AdminSource& source_;
+  std::unique_ptr<net::Listener> listener_;
+  SlotList<Downstream> downstreams_;
+  SlotList<Visit> visits_;
+};
+
+}  // namespace remora::proxy

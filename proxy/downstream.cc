@@ -1,0 +1,83 @@
+#include "proxy/downstream.h"
+
+namespace remora::proxy {
+
+Downstream::Downstream(Env& env, Handler& handler, const Timeouts& timeouts, const http::H1Limits& limits,
+                       HttpLink::Counters counters)
+    : env_(env),
+      handler_(handler),
+      timeouts_(timeouts),
+      link_(env, *this, counters),
+      codec_(env.codecs.server(link_, *this, env.scratch, limits)) {}
+
+void Downstream::start(std::unique_ptr<net::Stream> stream) {
+  peer_host_ = stream->peer().host();
+  since_ = env_.now();
+  env_.wheel.arm(timer_, deadline());
+  link_.start(std::move(stream), *codec_);
+}
+
+void Downstream::drain() {
+  codec_->drain();
+  link_.codec_changed();
+}
+
+void Downstream::close() {
+  link_.close(true);
+  codec_->on_closed(Error(ErrorCode::kCancelled, Side::kInternal));
+  on_link_closed(nullptr);
+}
+
+http::Receiver* Downstream::on_request(http::ServerStream& stream, http::RequestHead& head, bool end) {
+  served_ = true;
+  return handler_.on_request(*this, stream, head, end);
+}
+
+void Downstream::on_bad_request(http::ServerStream& stream, const Error& error) {
+  handler_.on_bad_request(*this, stream, error);
+}
+
+// Notes which waiting has begun. The timer is left where it is unless it must fire earlier: a keep-alive connection that is in
+// use costs no timer work at all.
+void Downstream::on_link_turn() {
+  const bool busy = codec_->active() > 0;
+  const bool in_head = !busy && codec_->reading_head();
+  if (busy == busy_ && in_head == in_head_) {
+    if (!busy && !in_head) since_ = env_.now();
+    return;
+  }
+  busy_ = busy;
+  in_head_ = in_head;
+  since_ = env_.now();
+  if (in_head) env_.wheel.arm(timer_, deadline());
+}
+
+TimePoint Downstream::deadline() const {
+  const bool short_wait = in_head_ || !served_;
+  return since_ + (short_wait ? timeouts_.header : timeouts_.keep_alive);
+}
+
+void Downstream::on_timer() {
+  if (busy_) {
+    env_.wheel.arm_in(timer_, timeouts_.keep_alive);
+    return;
+  }
+  if (deadline() > env_.now()) {
+    env_.wheel.arm(timer_, deadline());
+    return;
+  }
+  if (in_head_) {
+    codec_->fail(Error(ErrorCode::kTimedOut, Side::kDownstream));
+    link_.codec_changed();
+    return;
+  }
+  link_.close(false);
+  handler_.on_downstream_closed(*this);
+}
+
+void Downstream::on_link_closed(const Error* /*error*/) {
+  timer_.cancel();
+  handler_.on_downstream_closed(*this);
+}
+
+}  // namespace remora::proxy

@@ -1,0 +1,89 @@
+// One accepted connection: its codec, and the timeouts of a connection between requests (first bytes, head, keep-alive). It knows
+// nothing of what is done with a request: a Handler does (the worker's exchanges, or the admin pages).
+//
+//   waiting for    runs out after             then
+//   first bytes    timeouts.header            closed silently
+//   rest of head   timeouts.header            408
+//   next request   timeouts.keep_alive        closed silently
+//
+// Thread: the loop's. Owner: the Handler, which destroys it (through the Turn) after on_downstream_closed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "breaker/limiter.h"
+#include "proxy/env.h"
+#include "proxy/http/codec.h"
+#include "proxy/http_link.h"
+
+namespace remora::proxy {
+
+struct ListenerContext;
+
+class Downstream final : private http::Requests, private HttpLink::Owner {
+ public:
+  class Handler {
+   public:
+    // As http::Requests, with the connection it came on.
+    virtual http::Receiver* on_request(Downstream& downstream, http::ServerStream& stream, http::RequestHead& head,
+                                       bool end) = 0;
+    virtual void on_bad_request(Downstream& downstream, http::ServerStream& stream, const Error& error) = 0;
+    // The connection is over; bury it.
+    virtual void on_downstream_closed(Downstream& downstream) = 0;
+
+   protected:
+    ~Handler() = default;
+  };
+
+  struct Timeouts {
+    Duration header = 10s;
+    Duration keep_alive = 75s;
+  };
+
+  // `timeouts` and `limits` outlive the connection.
+  Downstream(Env& env, Handler& handler, const Timeouts& timeouts, const http::H1Limits& limits, HttpLink::Counters counters);
+
+  void start(std::unique_ptr<net::Stream> stream);
+  // No further request: closes when idle, else with the next response.
+  void drain();
+  // Ends the connection at once; exchanges under way are told. The handler is called back.
+  void close();
+
+  const Address& peer() const { return link_.stream().peer(); }
+  // The peer's address without the port, as text; made once.
+  const std::string& peer_host() const { return peer_host_; }
+
+  // For the owner: its place in the owner's list, the listener it came by (null: admin) and its permit, whether the peer's X-Forwarded-* are believed, and
+  // whether it was accepted beyond the connection limit, only to be told so.
+  std::size_t slot = 0;
+  ListenerContext* listener = nullptr;
+  breaker::Permit permit;
+  bool trusted = false;
+  bool over_limit = false;
+  // An exchange has logged its broken body already; the on_bad_request that follows only has to be answered.
+  bool reply_logged = false;
+
+ private:
+  http::Receiver* on_request(http::ServerStream& stream, http::RequestHead& head, bool end) override;
+  void on_bad_request(http::ServerStream& stream, const Error& error) override;
+  void on_link_turn() override;
+  void on_link_closed(const Error* error) override;
+  void on_timer();
+  TimePoint deadline() const;
+
+  Env& env_;
+  Handler& handler_;
+  const Timeouts& timeouts_;
+  HttpLink link_;
+  std::unique_ptr<http::ServerCodec> codec_;
+  std::string peer_host_;
+  MemberTimer<Downstream, &Downstream::on_timer> timer_{*this};
+  TimePoint since_{};         // when the present waiting began
+  bool served_ = false;       // a request has come
+  bool in_head_ = false;      // a part of a head has come
+  bool busy_ = false;         // an exchange is under way
+};
+
+}  // namespace remora::proxy

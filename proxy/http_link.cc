@@ -1,0 +1,183 @@
+#include "proxy/http_link.h"
+
+#include <array>
+
+namespace remora::proxy {
+
+namespace {
+
+// Up to here bytes are joined into the event's one write; from here on they go straight to the stream without a copy.
+constexpr std::size_t kWriteThrough = 8 * 1024;
+// What may wait for the peer, in the stream's queue and here, before senders are told to stop.
+constexpr std::size_t kHighWater = 256 * 1024;
+// How long the peer may take to close after we have, so that it surely gets to read our last response.
+constexpr Duration kLinger = 2s;
+// How long the peer may take to accept the rest of what it is sent before a close.
+constexpr Duration kFlush = 30s;
+
+}  // namespace
+
+HttpLink::~HttpLink() { close(false); }
+
+void HttpLink::start(std::unique_ptr<net::Stream> stream, http::Codec& codec) {
+  stream_ = std::move(stream);
+  codec_ = &codec;
+  stream_->set_events(this);
+}
+
+void HttpLink::close(bool abort) {
+  if (state_ == State::kClosed) return;
+  state_ = State::kClosed;
+  linger_.cancel();
+  release_buffer();
+  if (!stream_) return;
+  stream_->set_events(nullptr);
+  if (abort) stream_->reset();
+  env_.turn.bury(std::move(stream_));
+}
+
+void HttpLink::finish(const Error* error) {
+  if (state_ == State::kClosed) return;
+  close(false);
+  owner_.on_link_closed(error);
+}
+
+void HttpLink::on_open() { owner_.on_link_open(); }
+
+void HttpLink::on_data(std::string_view bytes) {
+  if (state_ == State::kLingering || state_ == State::kClosed) return;
+  if (counters_.received != nullptr) *counters_.received += bytes.size();
+  env_.turn.defer(*this);
+  codec_->feed(bytes);
+}
+
+void HttpLink::on_end() {
+  peer_ended_ = true;
+  if (state_ == State::kLingering) return finish(nullptr);
+  if (state_ == State::kClosed) return;
+  env_.turn.defer(*this);
+  codec_->feed_end();
+}
+
+void HttpLink::on_writable() {
+  if (state_ != State::kOpen) return;
+  env_.turn.defer(*this);
+  codec_->on_writable();
+}
+
+void HttpLink::on_drained() {
+  if (state_ == State::kFlushing) env_.turn.defer(*this);
+}
+
+void HttpLink::on_closed(const Error& error) {
+  if (state_ == State::kClosed) return;
+  const bool expected = state_ == State::kLingering;
+  close(false);
+  if (!expected) codec_->on_closed(error);
+  owner_.on_link_closed(expected ? nullptr : &error);
+}
+
+// A string without memory of its own still has its inline capacity.
+bool HttpLink::has_buffer() const { return output_.capacity() > sizeof(std::string); }
+
+void HttpLink::release_buffer() {
+  if (!has_buffer()) return;
+  env_.buffers.give(std::move(output_));
+  output_ = std::string();
+}
+
+bool HttpLink::below_high_water() const { return stream_->queued() + output_.size() < kHighWater; }
+
+bool HttpLink::write(std::string_view bytes) {
+  if (state_ != State::kOpen) return true;
+  if (output_.empty()) {
+    if (!has_buffer()) output_ = env_.buffers.take();
+    env_.turn.defer(*this);
+  }
+  output_.append(bytes);
+  if (output_.size() >= 8 * kWriteThrough) flush();
+  return below_high_water();
+}
+
+bool HttpLink::write_through(std::string_view prefix, std::string_view bytes, std::string_view suffix) {
+  if (state_ != State::kOpen) return true;
+  if (bytes.size() < kWriteThrough) {
+    write(prefix);
+    write(bytes);
+    return write(suffix);
+  }
+  const std::array<std::string_view, 4> pieces{output_, prefix, bytes, suffix};
+  if (counters_.sent != nullptr) *counters_.sent += output_.size() + prefix.size() + bytes.size() + suffix.size();
+  stream_->send(pieces);
+  output_.clear();
+  env_.turn.defer(*this);
+  return below_high_water();
+}
+
+void HttpLink::end() {
+  if (state_ != State::kOpen) return;
+  flush();
+  stream_->end();
+}
+
+void HttpLink::codec_changed() {
+  if (state_ == State::kOpen) env_.turn.defer(*this);
+}
+
+void HttpLink::flush() {
+  if (!output_.empty()) {
+    if (counters_.sent != nullptr) *counters_.sent += output_.size();
+    const std::array<std::string_view, 1> pieces{output_};
+    stream_->send(pieces);
+    output_.clear();
+  }
+}
+
+// Once per event and connection: what the codec kept is continued, what it wrote is sent, and what it wants is done.
+void HttpLink::at_end_of_turn() {
+  if (state_ == State::kClosed) return;
+  if (state_ == State::kOpen) {
+    codec_->proceed();
+    if (state_ != State::kOpen) return;
+  }
+  flush();
+  release_buffer();
+  apply_fate();
+  if (state_ == State::kClosed) return;
+  const bool read = state_ != State::kOpen || codec_->wants_input();
+  if (read == paused_) {
+    paused_ = !read;
+    if (paused_) {
+      stream_->pause();
+    } else {
+      stream_->resume();
+    }
+  }
+  owner_.on_link_turn();
+}
+
+void HttpLink::apply_fate() {
+  if (state_ == State::kFlushing) return finish_sending();
+  if (state_ != State::kOpen) return;
+  switch (codec_->fate()) {
+    case http::Codec::Fate::kOpen: return;
+    case http::Codec::Fate::kClose:
+      state_ = State::kFlushing;
+      env_.wheel.arm_in(linger_, kFlush);
+      return finish_sending();
+    case http::Codec::Fate::kAbort:
+      close(true);
+      owner_.on_link_closed(nullptr);
+      return;
+  }
+}
+
+void HttpLink::finish_sending() {
+  if (stream_->queued() > 0) return;  // on_drained comes back here
+  if (peer_ended_) return finish(nullptr);
+  stream_->end();
+  state_ = State::kLingering;
+  env_.wheel.arm_in(linger_, kLinger);
+}
+
+}  // namespace remora::proxy

@@ -1,0 +1,96 @@
+// Joins one net::Stream to one http::Codec: feeds what arrives, joins the small writes of one event into one system call,
+// pauses and resumes reading, and closes as the codec's fate says. Downstream, upstream and admin connections alike use it, so
+// flow control exists once (docs/flow-control.md).
+//
+//   state       enters by                         leaves by
+//   kOpen       start()                           the codec's fate, on_closed
+//   kFlushing   fate kClose                       everything sent -> FIN -> kLingering (closed if the peer has ended, or after 30 s)
+//   kLingering  FIN sent (RFC 9112 section 9.6)   the peer's FIN, or 2 s
+//   kClosed     any of the above, fate kAbort     -
+//
+// Thread: the loop's. Owner: a Downstream or an UpstreamConnection, which destroys it (through the Turn) after on_link_closed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "proxy/env.h"
+#include "proxy/http/codec.h"
+#include "proxy/net/stream.h"
+
+namespace remora::proxy {
+
+class HttpLink final : public net::Stream::Events, public http::Transport, private TurnTask {
+ public:
+  class Owner {
+   public:
+    // A dialled connection is open.
+    virtual void on_link_open() {}
+    // An event that touched this connection has ended, everything is flushed: the codec's state may have changed.
+    virtual void on_link_turn() {}
+    // The connection is over; last call. `error` is null when it ended as the codec wished. Bury the link.
+    virtual void on_link_closed(const Error* error) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  // Where bytes on the wire are counted; may be null. Outlives the link.
+  struct Counters {
+    std::uint64_t* received = nullptr;
+    std::uint64_t* sent = nullptr;
+  };
+
+  HttpLink(Env& env, Owner& owner, Counters counters) : env_(env), owner_(owner), counters_(counters) {}
+  ~HttpLink();
+
+  // Begins: `codec` was made with this link as its transport and outlives it. Call once.
+  void start(std::unique_ptr<net::Stream> stream, http::Codec& codec);
+
+  // Closes at once, without a callback. Unsent bytes are lost; `abort` sends RST.
+  void close(bool abort);
+
+  bool closed() const { return state_ == State::kClosed; }
+  const net::Stream& stream() const { return *stream_; }
+
+  // net::Stream::Events
+  void on_open() override;
+  void on_data(std::string_view bytes) override;
+  void on_end() override;
+  void on_writable() override;
+  void on_drained() override;
+  void on_closed(const Error& error) override;
+
+  // http::Transport
+  bool write(std::string_view bytes) override;
+  bool write_through(std::string_view prefix, std::string_view bytes, std::string_view suffix) override;
+  void end() override;
+  void codec_changed() override;
+
+ private:
+  enum class State : std::uint8_t { kOpen, kFlushing, kLingering, kClosed };
+
+  void at_end_of_turn() override;
+  void flush();
+  void apply_fate();
+  void finish_sending();
+  void finish(const Error* error);
+  void on_linger_over() { finish(nullptr); }
+  bool has_buffer() const;
+  void release_buffer();
+  bool below_high_water() const;
+
+  Env& env_;
+  Owner& owner_;
+  Counters counters_;
+  http::Codec* codec_ = nullptr;
+  std::unique_ptr<net::Stream> stream_;
+  std::string output_;  // written during this event, not yet given to the stream
+  MemberTimer<HttpLink, &HttpLink::on_linger_over> linger_{*this};  // bounds kFlushing and kLingering
+  State state_ = State::kOpen;
+  bool paused_ = false;
+  bool peer_ended_ = false;
+};
+
+}  // namespace remora::proxy

@@ -1,0 +1,61 @@
+// One event loop: a uv_loop_t with its clock, its timer wheel and its end-of-event list. The only place of the data path
+// that reads the monotonic clock: once at the start of each top-level event, so that everything in one event sees the same
+// instant.
+//
+// Thread: the one that calls run(); only post() and stop() may be called from others. Owner: the worker thread or main.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/timer_wheel.h"
+#include "base/turn.h"
+
+struct uv_loop_s;
+
+namespace remora::net {
+
+class Loop final {
+ public:
+  Loop();
+  ~Loop();  // every handle made on this loop must have been destroyed by its owner before
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // Turns until stop(). May be called again afterwards.
+  void run();
+  // Makes run() return after the current event. Any thread.
+  void stop();
+  // Runs `task` on the loop's thread as an event of its own, in order of posting. Any thread: the one way in which threads
+  // talk. Tasks posted after the last turn are destroyed with the loop.
+  void post(std::move_only_function<void()> task);
+
+  // Calls `handler` as an event on this loop when the process receives `signal_number`. One handler per signal.
+  void on_signal(int signal_number, std::function<void()> handler);
+
+  TimerWheel& wheel();
+  Turn& turn();
+  // The libuv loop, for proxy/net only.
+  uv_loop_s* uv();
+
+  // Wraps one top-level callback from libuv: reads the clock, runs `body`, finishes the turn, re-arms the one uv_timer_t.
+  // For proxy/net only.
+  template <typename Body>
+  void event(Body&& body) {
+    begin_event();
+    body();
+    end_event();
+  }
+
+  // Longest time between two turns seen since the last call, beyond what was asked for: how late events are. Any thread.
+  Duration take_max_lag();
+
+ private:
+  void begin_event();
+  void end_event();
+
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace remora::net

@@ -1,0 +1,57 @@
+// Where streams come from: the kernel in production (UvNetwork, proxy/net/tcp.h), memory in tests
+// (tests/support/fake_network.h).
+//
+// Thread: one, the loop's. Owner: the worker thread, or a test's World. Outlives every stream and listener it made.
+#pragma once
+
+#include <memory>
+
+#include "base/address.h"
+#include "base/error.h"
+#include "proxy/net/stream.h"
+
+namespace remora::net {
+
+// A bound, listening socket. Destroying it stops accepting; accepted streams live on.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  // The bound address, with the real port when 0 was asked for.
+  virtual const Address& address() const = 0;
+  // Stops and resumes taking connections (a limit is reached); they wait in the kernel's backlog meanwhile. Idempotent.
+  virtual void pause() = 0;
+  virtual void resume() = 0;
+};
+
+class Acceptor {
+ public:
+  // One new connection. The acceptor owns it and calls set_events, or destroys it to refuse.
+  virtual void on_accept(std::unique_ptr<Stream> stream) = 0;
+  // No descriptor is left for another connection. The listener pauses by itself and tries again after a second.
+  virtual void on_accept_exhausted() = 0;
+
+ protected:
+  ~Acceptor() = default;
+};
+
+struct ListenOptions {
+  int backlog = 4096;
+  // Several listeners, one per worker, may bind the same address and share its connections (SO_REUSEPORT). Unix
+  // sockets cannot: they are bound once and shared by descriptor.
+  bool reuse_port = true;
+};
+
+class Network {
+ public:
+  virtual ~Network() = default;
+
+  // Binds and listens. Errors: kAddressInUse, kPermissionDenied, kInvalid, kSystem, with a detail for people.
+  virtual Result<std::unique_ptr<Listener>> listen(const Address& address, const ListenOptions& options,
+                                                   Acceptor& acceptor) = 0;
+
+  // Starts connecting. The stream is returned at once; events get on_open or on_closed later, never inside this call.
+  // There is no timeout: the caller has a timer and destroys the stream. Destroying it cancels.
+  virtual std::unique_ptr<Stream> connect(const Address& address, Stream::Events& events) = 0;
+};
+
+}  // namespace remora::net

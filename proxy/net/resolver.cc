@@ -1,0 +1,226 @@
+#include "proxy/net/resolver.h"
+
+#include <ares.h>
+#include <netdb.h>
+#include <strings.h>
+#include <sys/time.h>
+#include <uv.h>
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "proxy/net/uv_handle.h"
+
+namespace remora::net {
+
+namespace {
+
+class PendingQuery;
+
+// What c-ares holds on to until it calls back, which it does even for a query that nobody wants any more.
+struct Request {
+  PendingQuery* query;
+  ResolverOptions* options;
+};
+
+// The result is handed over at the end of the turn, whether c-ares had it at once or later: then neither resolve() nor
+// c-ares is on the stack, and the owner may do anything.
+class PendingQuery final : public Resolver::Query, private TurnTask {
+ public:
+  PendingQuery(Turn& turn, Resolver::Callback callback) : turn_(turn), callback_(std::move(callback)) {}
+  ~PendingQuery() override {
+    if (request_ != nullptr) request_->query = nullptr;
+  }
+
+  void waits_for(Request* request) { request_ = request; }
+  void finish(Result<Answer> result) {
+    request_ = nullptr;
+    result_.emplace(std::move(result));
+    turn_.defer(*this);
+  }
+
+ private:
+  void at_end_of_turn() override {
+    auto callback = std::move(callback_);  // this may be destroyed in it
+    auto result = std::move(*result_);
+    callback(std::move(result));
+  }
+
+  Turn& turn_;
+  Resolver::Callback callback_;
+  Request* request_ = nullptr;
+  std::optional<Result<Answer>> result_;
+};
+
+Error resolve_error(int status) {
+  ErrorCode code = ErrorCode::kResolveFailed;
+  if (status == ARES_ETIMEOUT) code = ErrorCode::kTimedOut;
+  if (status == ARES_EBADNAME) code = ErrorCode::kInvalid;
+  if (status == ARES_ECANCELLED || status == ARES_EDESTRUCTION) code = ErrorCode::kCancelled;
+  return {code, Side::kInternal, Retry::kNo, ares_strerror(status)};
+}
+
+// One family, in a stable order, each once: servers rotate what they answer.
+void tidy(std::vector<Address>& addresses) {
+  const auto is_ipv4 = [](const Address& address) { return address.kind() == Address::Kind::kIpv4; };
+  if (std::ranges::any_of(addresses, is_ipv4)) std::erase_if(addresses, std::not_fn(is_ipv4));
+  std::ranges::sort(addresses, {}, &Address::bytes);
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+}
+
+Result<Answer> to_answer(const ares_addrinfo& info, const ResolverOptions& options) {
+  Answer answer;
+  int ttl = std::numeric_limits<int>::max();
+  for (const auto* node = info.nodes; node != nullptr; node = node->ai_next) {
+    auto address = Address::from_sockaddr(node->ai_addr);
+    if (!address || !address->is_ip()) continue;
+    address->set_port(0);
+    answer.addresses.push_back(std::move(*address));
+    ttl = std::min(ttl, node->ai_ttl);
+  }
+  for (const auto* cname = info.cnames; cname != nullptr; cname = cname->next) ttl = std::min(ttl, cname->ttl);
+  if (answer.addresses.empty()) return std::unexpected(resolve_error(ARES_ENODATA));
+  tidy(answer.addresses);
+  answer.ttl = std::clamp(Duration(std::chrono::seconds(ttl)), options.min_ttl, options.max_ttl);
+  return answer;
+}
+
+// The address of a host that needs no server.
+std::optional<Address> known_address(const std::string& host) {
+  if (auto literal = Address::parse_ip(host, 0)) return literal;
+  const bool local = ::strcasecmp(host.c_str(), "localhost") == 0 || ::strcasecmp(host.c_str(), "localhost.") == 0;
+  return local ? Address::parse_ip("127.0.0.1", 0) : std::nullopt;
+}
+
+std::string to_csv(const std::vector<Address>& servers) {
+  std::string text;
+  for (const auto& server : servers) text += (text.empty() ? "" : ",") + server.to_string();
+  return text;
+}
+
+}  // namespace
+
+// The c-ares channel with its sockets on the loop and its timeouts on the wheel.
+class Resolver::Channel final {
+ public:
+  Channel(Loop& loop, const ResolverOptions& options) : loop_(loop), options_(options) {
+    static std::once_flag once;
+    std::call_once(once, [] { ares_library_init(ARES_LIB_INIT_ALL); });
+    ares_options settings{};
+    settings.timeout = static_cast<int>(std::max<Duration::rep>(options.timeout / 1ms, 1));
+    settings.tries = std::max(options.tries, 1);
+    settings.sock_state_cb = &Channel::on_socket_state;
+    settings.sock_state_cb_data = this;
+    const int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
+    status_ = ares_init_options(&channel_, &settings, mask);
+    if (status_ != ARES_SUCCESS) return;
+    if (!options.servers.empty()) status_ = ares_set_servers_ports_csv(channel_, to_csv(options.servers).c_str());
+  }
+
+  ~Channel() {
+    if (channel_ != nullptr) ares_destroy(channel_);
+  }
+
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  std::unique_ptr<Query> resolve(const std::string& host, Callback callback) {
+    auto query = std::make_unique<PendingQuery>(loop_.turn(), std::move(callback));
+    if (const auto address = known_address(host)) {
+      query->finish(Answer{{*address}, options_.max_ttl});
+    } else if (host.empty() || host.find('\0') != std::string::npos) {
+      query->finish(std::unexpected(resolve_error(ARES_EBADNAME)));
+    } else if (status_ != ARES_SUCCESS) {
+      query->finish(std::unexpected(resolve_error(status_)));
+    } else {
+      start(host, *query);
+    }
+    return query;
+  }
+
+ private:
+  void start(const std::string& host, PendingQuery& query) {
+    auto request = std::make_unique<Request>(Request{&query, &options_});
+    query.waits_for(request.get());
+    ares_addrinfo_hints hints{};
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_flags = ARES_AI_NOSORT;
+    ares_getaddrinfo(channel_, host.c_str(), nullptr, &hints, &Channel::on_result, request.release());
+    arm_timeout();
+  }
+
+  static void on_result(void* argument, int status, int /*timeouts*/, ares_addrinfo* info) {
+    const std::unique_ptr<Request> request(static_cast<Request*>(argument));
+    if (request->query != nullptr) {
+      request->query->finish(status == ARES_SUCCESS && info != nullptr
+                                 ? to_answer(*info, *request->options)
+                                 : Result<Answer>(std::unexpected(resolve_error(status))));
+    }
+    if (info != nullptr) ares_freeaddrinfo(info);
+  }
+
+  static void on_socket_state(void* argument, ares_socket_t fd, int readable, int writable) {
+    auto& channel = *static_cast<Channel*>(argument);
+    if (readable == 0 && writable == 0) {
+      channel.sockets_.erase(fd);  // c-ares closes it next
+      return;
+    }
+    auto& poll = channel.sockets_[fd];
+    if (!poll && poll.open([&](uv_poll_t* handle) { return uv_poll_init_socket(channel.loop_.uv(), handle, fd); }) < 0) {
+      channel.sockets_.erase(fd);  // the query times out
+      return;
+    }
+    poll->data = &channel;
+    uv_poll_start(poll.get(), (readable != 0 ? UV_READABLE : 0) | (writable != 0 ? UV_WRITABLE : 0),
+                  &Channel::on_ready);
+  }
+
+  static void on_ready(uv_poll_t* handle, int status, int events) {
+    auto* channel = static_cast<Channel*>(handle->data);
+    uv_os_fd_t fd = ARES_SOCKET_BAD;
+    uv_fileno(reinterpret_cast<uv_handle_t*>(handle), &fd);
+    const bool failed = status < 0;
+    channel->loop_.event([&] {
+      channel->process(failed || (events & UV_READABLE) != 0 ? fd : ARES_SOCKET_BAD,
+                       failed || (events & UV_WRITABLE) != 0 ? fd : ARES_SOCKET_BAD);
+    });
+  }
+
+  void on_timeout() { process(ARES_SOCKET_BAD, ARES_SOCKET_BAD); }
+
+  void process(ares_socket_t readable, ares_socket_t writable) {
+    ares_process_fd(channel_, readable, writable);
+    arm_timeout();
+  }
+
+  void arm_timeout() {
+    timeval span{};
+    if (ares_timeout(channel_, nullptr, &span) == nullptr) {
+      timeout_.cancel();
+      return;
+    }
+    loop_.wheel().arm_in(timeout_, std::chrono::seconds(span.tv_sec) + std::chrono::microseconds(span.tv_usec));
+  }
+
+  Loop& loop_;
+  ResolverOptions options_;
+  ares_channel channel_ = nullptr;
+  int status_ = ARES_SUCCESS;
+  std::map<ares_socket_t, UvHandle<uv_poll_t>> sockets_;
+  MemberTimer<Channel, &Channel::on_timeout> timeout_{*this};
+};
+
+Resolver::Resolver(Loop& loop, const ResolverOptions& options) : channel_(std::make_unique<Channel>(loop, options)) {}
+
+Resolver::~Resolver() = default;
+
+std::unique_ptr<Resolver::Query> Resolver::resolve(const std::string& host, Callback callback) {
+  return channel_->resolve(host, std::move(callback));
+}
+
+}  // namespace remora::net

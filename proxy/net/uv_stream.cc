@@ -1,0 +1,366 @@
+#include "proxy/net/uv_stream.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "proxy/net/uv_error.h"
+
+namespace remora::net {
+
+namespace {
+
+constexpr std::size_t kPiecesPerWrite = 16;
+constexpr std::size_t kBytesPerWrite = std::size_t{128} * 1024;
+
+uv_buf_t to_buffer(std::string_view bytes) {
+  uv_buf_t buffer;
+  buffer.base = const_cast<char*>(bytes.data());  // libuv has one type for both directions
+  buffer.len = bytes.size();
+  return buffer;
+}
+
+int fd_of(uv_stream_t* handle) {
+  uv_os_fd_t fd = -1;
+  return uv_fileno(reinterpret_cast<uv_handle_t*>(handle), &fd) == 0 ? fd : -1;
+}
+
+// A peer that is gone, as seen by a write. The reading side may still hold what it sent before.
+bool peer_is_gone(int status) { return status == UV_EPIPE || status == UV_ECONNRESET; }
+
+}  // namespace
+
+// ---- FailureList
+
+void FailureList::add(UvStream& stream) {
+  streams_.push_back(&stream);
+  turn_.defer(*this);
+}
+
+void FailureList::remove(UvStream& stream) { std::erase(streams_, &stream); }
+
+void FailureList::at_end_of_turn() {
+  while (!streams_.empty()) {
+    UvStream* stream = streams_.front();
+    streams_.erase(streams_.begin());
+    stream->report_failure();
+  }
+}
+
+// ---- Making and ending
+
+int UvStream::open_handle(bool is_unix) {
+  uv_loop_t* loop = context_.loop.uv();
+  int status = 0;
+  if (is_unix) {
+    UvHandle<uv_pipe_t> pipe;
+    status = pipe.open([&](uv_pipe_t* handle) { return uv_pipe_init(loop, handle, 0); });
+    handle_ = UvHandle<uv_stream_t>(std::move(pipe));
+  } else {
+    UvHandle<uv_tcp_t> tcp;
+    status = tcp.open([&](uv_tcp_t* handle) { return uv_tcp_init(loop, handle); });
+    handle_ = UvHandle<uv_stream_t>(std::move(tcp));
+  }
+  if (handle_) handle_->data = this;
+  return status;
+}
+
+std::unique_ptr<UvStream> UvStream::accept(NetworkContext& context, Fd fd, Address peer) {
+  const bool is_unix = peer.is_unix();
+  std::unique_ptr<UvStream> stream(new UvStream(context, std::move(peer)));
+  if (stream->open_handle(is_unix) < 0) return nullptr;
+  uv_stream_t* handle = stream->handle_.get();
+  const int status = is_unix ? uv_pipe_open(reinterpret_cast<uv_pipe_t*>(handle), fd.get())
+                             : uv_tcp_open(reinterpret_cast<uv_tcp_t*>(handle), fd.get());
+  if (status < 0) return nullptr;
+  (void)fd.release();
+  stream->state_ = State::kOpen;
+  return stream;
+}
+
+std::unique_ptr<UvStream> UvStream::connect(NetworkContext& context, const Address& address, Events& events) {
+  std::unique_ptr<UvStream> stream(new UvStream(context, address));
+  stream->events_ = &events;
+  const int status = stream->start_connect();
+  if (status < 0) {
+    stream->failure_ = status;
+    context.failures.add(*stream);
+  }
+  return stream;
+}
+
+int UvStream::start_connect() {
+  sockaddr_storage name{};
+  socklen_t length = 0;
+  if (!peer_.to_sockaddr(name, length)) return UV_EINVAL;
+  if (const int status = open_handle(peer_.is_unix()); status < 0) return status;
+
+  auto request = std::make_unique<uv_connect_t>();
+  if (peer_.is_unix()) {
+    uv_pipe_connect(request.get(), reinterpret_cast<uv_pipe_t*>(handle_.get()), peer_.path().c_str(),
+                    &UvStream::on_connected);
+  } else {
+    auto* tcp = reinterpret_cast<uv_tcp_t*>(handle_.get());
+    uv_tcp_nodelay(tcp, 1);  // remembered until there is a socket
+    const int status =
+        uv_tcp_connect(request.get(), tcp, reinterpret_cast<const sockaddr*>(&name), &UvStream::on_connected);
+    if (status < 0) return status;
+  }
+  (void)request.release();  // on_connected deletes it, also when cancelled
+  return 0;
+}
+
+UvStream::~UvStream() {
+  if (failure_ != 0) context_.failures.remove(*this);
+  if (pending_) reset();  // bytes are lost: the peer must not take what it has for all
+}
+
+void UvStream::close(const Error& error) {
+  state_ = State::kClosed;
+  handle_.close();
+  pending_.reset();
+  if (events_ != nullptr) events_->on_closed(error);
+}
+
+void UvStream::report_failure() {
+  if (state_ == State::kClosed) return;
+  close(uv_error(failure_, state_ == State::kConnecting ? Attempt::kConnect : Attempt::kConnection));
+}
+
+void UvStream::reset() {
+  if (state_ == State::kClosed) return;
+  state_ = State::kClosed;
+  if (handle_ && handle_->type == UV_TCP) {
+    const linger at_once{1, 0};
+    ::setsockopt(fd_of(handle_.get()), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  }
+  handle_.close();
+  pending_.reset();
+}
+
+void UvStream::on_connected(uv_connect_t* request, int status) {
+  auto* stream = static_cast<UvStream*>(request->handle->data);
+  delete request;
+  if (stream == nullptr) return;
+  stream->context_.loop.event([&] { stream->connected(status); });
+}
+
+void UvStream::connected(int status) {
+  if (status < 0) {
+    close(uv_error(status, Attempt::kConnect));
+    return;
+  }
+  state_ = State::kOpen;
+  start_reading();
+  if (events_ != nullptr) events_->on_open();
+  if (state_ != State::kOpen) return;
+  if (pending_) {
+    flush();
+  } else if (end_asked_ && !end_sent_) {
+    send_fin();
+    tell_progress();
+  }
+}
+
+// ---- Reading
+
+void UvStream::set_events(Events* events) {
+  events_ = events;
+  start_reading();
+}
+
+void UvStream::start_reading() {
+  if (state_ != State::kOpen || reading_ || paused_ || read_ended_ || events_ == nullptr) return;
+  reading_ = uv_read_start(handle_.get(), &UvStream::on_alloc, &UvStream::on_read) == 0;
+}
+
+// Stopping libuv would cost two epoll_ctl calls for a pause that is over within the event. So nothing happens until
+// bytes do arrive (on_alloc).
+void UvStream::pause() { paused_ = true; }
+
+void UvStream::resume() {
+  paused_ = false;
+  start_reading();
+}
+
+void UvStream::on_alloc(uv_handle_t* handle, std::size_t /*suggested*/, uv_buf_t* buffer) {
+  const auto& stream = *static_cast<UvStream*>(handle->data);
+  const bool wanted = !stream.paused_ && stream.events_ != nullptr;
+  buffer->base = wanted ? stream.context_.read_buffer.get() : nullptr;
+  buffer->len = wanted ? NetworkContext::kReadSize : 0;  // 0: on_read is called with UV_ENOBUFS
+}
+
+void UvStream::on_read(uv_stream_t* handle, ssize_t count, const uv_buf_t* buffer) {
+  auto* stream = static_cast<UvStream*>(handle->data);
+  if (count == 0 || stream == nullptr) return;
+  if (count == UV_ENOBUFS && buffer->len == 0) {
+    stream->reading_ = false;
+    uv_read_stop(handle);
+    return;
+  }
+  stream->context_.loop.event([&] { stream->received(count, buffer->base); });
+}
+
+void UvStream::received(ssize_t count, const char* bytes) {
+  if (count > 0) {
+    if (events_ != nullptr) events_->on_data({bytes, static_cast<std::size_t>(count)});
+  } else if (count == UV_EOF) {
+    ended();
+  } else {
+    close(uv_error(failure_ != 0 ? failure_ : static_cast<int>(count), Attempt::kConnection));
+  }
+}
+
+// libuv reports the end also for a connection that was reset after its last bytes (EPOLLHUP behind a short read), and a
+// failed write swallows the reset. Taking either for a clean end would hide that bytes are missing. EPIPE is no such
+// case: the reset came after the peer's FIN, so everything it sent is here.
+void UvStream::ended() {
+  reading_ = false;
+  const int error = failure_ != 0 ? failure_ : socket_error();
+  if (error != 0 && error != UV_EPIPE) {
+    close(uv_error(error, Attempt::kConnection));
+    return;
+  }
+  read_ended_ = true;
+  if (failure_ != 0) context_.failures.add(*this);  // on_end first, on_closed at the end of the turn
+  if (events_ != nullptr) events_->on_end();
+}
+
+int UvStream::socket_error() const {
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (::getsockopt(fd_of(handle_.get()), SOL_SOCKET, SO_ERROR, &error, &length) != 0) return 0;
+  return -error;
+}
+
+// ---- Writing
+
+bool UvStream::send(std::span<const std::string_view> pieces) {
+  if (state_ == State::kClosed || end_asked_ || failure_ != 0) return true;
+  const std::size_t taken = state_ == State::kOpen && !pending_ ? try_write(pieces) : 0;
+  if (failure_ != 0) return true;
+  enqueue(pieces, taken);
+  if (!pending_) return true;
+  flush();
+  if (queued() > kHighWater) above_high_water_ = true;
+  return !above_high_water_;
+}
+
+std::size_t UvStream::try_write(std::span<const std::string_view> pieces) {
+  std::size_t taken = 0;
+  while (!pieces.empty()) {
+    std::array<uv_buf_t, kPiecesPerWrite> buffers;
+    unsigned used = 0;
+    std::size_t wanted = 0;
+    for (; used < buffers.size() && !pieces.empty(); pieces = pieces.subspan(1)) {
+      if (pieces.front().empty()) continue;
+      buffers[used++] = to_buffer(pieces.front());
+      wanted += pieces.front().size();
+    }
+    if (used == 0) break;
+    const int count = uv_try_write(handle_.get(), buffers.data(), used);
+    if (count < 0) {
+      if (count != UV_EAGAIN) note_write_error(count);
+      break;
+    }
+    taken += static_cast<std::size_t>(count);
+    if (static_cast<std::size_t>(count) < wanted) break;
+  }
+  return taken;
+}
+
+void UvStream::enqueue(std::span<const std::string_view> pieces, std::size_t skip) {
+  for (auto piece : pieces) {
+    const std::size_t skipped = std::min(skip, piece.size());
+    skip -= skipped;
+    piece.remove_prefix(skipped);
+    if (piece.empty()) continue;
+    if (!pending_) pending_ = std::make_unique<Pending>();
+    owes_drained_ = true;
+    pending_->bytes.append(piece);
+  }
+}
+
+void UvStream::flush() {
+  if (state_ != State::kOpen || !pending_ || pending_->in_flight > 0) return;
+  std::array<std::string_view, kPiecesPerWrite> pieces;
+  const std::size_t used = pending_->bytes.front(pieces, kBytesPerWrite);
+  std::array<uv_buf_t, kPiecesPerWrite> buffers;
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < used; ++i) {
+    buffers[i] = to_buffer(pieces[i]);
+    bytes += pieces[i].size();
+  }
+  auto request = std::make_unique<uv_write_t>();
+  const int status = uv_write(request.get(), handle_.get(), buffers.data(), static_cast<unsigned>(used),
+                              &UvStream::on_written);
+  if (status < 0) {
+    note_write_error(status);
+    return;
+  }
+  (void)request.release();  // on_written deletes it, also when cancelled
+  pending_->in_flight = bytes;
+}
+
+void UvStream::on_written(uv_write_t* request, int status) {
+  auto* stream = static_cast<UvStream*>(request->handle->data);
+  delete request;
+  if (stream == nullptr) return;
+  stream->context_.loop.event([&] { stream->written(status); });
+}
+
+void UvStream::written(int status) {
+  if (status < 0) {
+    note_write_error(status);
+    return;
+  }
+  pending_->bytes.consume(std::exchange(pending_->in_flight, 0));
+  if (pending_->bytes.empty()) {
+    pending_.reset();
+    if (end_asked_) send_fin();
+  } else {
+    flush();
+  }
+  tell_progress();
+}
+
+void UvStream::tell_progress() {
+  if (above_high_water_ && queued() < kLowWater) {
+    above_high_water_ = false;
+    if (events_ != nullptr) events_->on_writable();
+  }
+  if (owes_drained_ && !pending_ && state_ == State::kOpen && failure_ == 0) {
+    owes_drained_ = false;
+    if (events_ != nullptr) events_->on_drained();
+  }
+}
+
+void UvStream::end() {
+  if (state_ == State::kClosed || end_asked_ || failure_ != 0) return;
+  end_asked_ = true;
+  if (state_ == State::kOpen && !pending_) {
+    send_fin();
+  } else {
+    owes_drained_ = true;
+  }
+}
+
+// Not uv_shutdown(): with a queue of our own there is nothing for it to wait for, and it needs an allocation and another
+// loop iteration. A failure means that the connection is gone, which the reading side reports.
+void UvStream::send_fin() {
+  end_sent_ = true;
+  ::shutdown(fd_of(handle_.get()), SHUT_WR);
+}
+
+// When the peer is gone, what it sent before may still wait to be read (a response to an upload it did not want): the
+// reading side, which sees the end next, reports the failure then. Otherwise nobody else would.
+void UvStream::note_write_error(int status) {
+  failure_ = status;
+  pending_.reset();
+  above_high_water_ = false;
+  if (!peer_is_gone(status) || read_ended_) context_.failures.add(*this);
+}
+
+}  // namespace remora::net

@@ -1,0 +1,213 @@
+#include "proxy/server.h"
+
+#include <csignal>
+#include <random>
+
+#include "base/log.h"
+#include "config/effective.h"
+#include "proxy/metrics.h"
+
+namespace remora::proxy {
+
+namespace {
+
+std::uint64_t random_seed() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32U) | device();
+}
+
+// This process's name in Via: unlike that of the next sidecar, so that only a real loop looks like one.
+std::string make_pseudonym(Random& random) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string name = "remora-";
+  for (int i = 0; i < 8; ++i) name += kDigits[random.below(16)];
+  return name;
+}
+
+class NobodyAccepts final : public net::Acceptor {
+  void on_accept(std::unique_ptr<net::Stream> /*stream*/) override {}
+  void on_accept_exhausted() override {}
+};
+
+Error cannot_bind(const std::string& what, const Address& address, Error error) {
+  error.detail = "cannot bind " + what + " to " + address.to_string() + ": " +
+                 (error.detail.empty() ? std::string(to_string(error.code)) : error.detail);
+  return error;
+}
+
+}  // namespace
+
+Server::Server(config::Config config)
+    : config_(std::make_shared<const config::Config>(std::move(config))),
+      random_(random_seed()),
+      env_{.wheel = loop_.wheel(),
+           .turn = loop_.turn(),
+           .network = network_,
+           .random = random_,
+           .buffers = buffers_,
+           .scratch = scratch_},
+      resolver_(loop_),
+      dns_(loop_.wheel(), random_, resolver_, [this] { on_endpoints_changed(); }) {}
+
+Server::~Server() {
+  for (auto& worker : workers_) worker->stop();
+  admin_.reset();
+  loop_.turn().finish();
+  set_log_sink(nullptr, LogFormat::kText);
+}
+
+Result<void> Server::start() {
+  std::signal(SIGPIPE, SIG_IGN);
+  if (auto opened = open_logs(); !opened) return opened;
+  if (auto bound = bind_admin(); !bound) return bound;
+  if (auto bound = bind_listeners(); !bound) return bound;
+  return {};
+}
+
+Result<void> Server::open_logs() {
+  auto writer = LogWriter::open("stderr");
+  if (!writer) return std::unexpected(std::move(writer.error()));
+  log_writer_ = std::move(*writer);
+  set_log_level(config_->log.level);
+  set_log_sink(log_writer_.get(), config_->log.format);
+  const config::AccessLog& access = config_->log.access;
+  if (access.path == "off") return {};
+  auto opened = LogWriter::open(access.path);
+  if (!opened) {
+    opened.error().detail = "cannot open the access log " + access.path + ": " + opened.error().detail;
+    return std::unexpected(std::move(opened.error()));
+  }
+  access_writer_ = std::move(*opened);
+  return {};
+}
+
+Result<void> Server::bind_admin() {
+  admin_ = std::make_unique<Admin>(env_, *this);
+  if (auto bound = admin_->listen(config_->admin.address); !bound) {
+    return std::unexpected(cannot_bind("the admin server", config_->admin.address, std::move(bound.error())));
+  }
+  return {};
+}
+
+// With SO_REUSEPORT a second Remora would quietly share the port with the first; a plain bind finds out.
+Result<void> Server::check_port(const config::Listener& listener) {
+  if (!listener.address.is_ip() || listener.address.port() == 0) return {};
+  net::ListenOptions options;
+  options.reuse_port = false;
+  NobodyAccepts nobody;
+  const auto probe = network_.listen(listener.address, options, nobody);
+  if (probe) return {};
+  return std::unexpected(cannot_bind("listener " + listener.name, listener.address, probe.error()));
+}
+
+Result<void> Server::bind_listeners() {
+  auto snapshot = std::make_shared<Snapshot>();
+  snapshot->generation = 1;
+  snapshot->config = config_;
+  snapshot->endpoints = dns_.resolved(*config_);
+  for (const auto& listener : config_->listeners) {
+    if (auto free = check_port(listener); !free) return free;
+    snapshot->connection_limits.push_back(&limiters_.emplace_back(listener.limits.connections));
+    snapshot->listen_addresses.push_back(listener.address);
+  }
+  const std::string pseudonym = make_pseudonym(random_);
+  for (unsigned i = 0; i < config_->runtime.workers; ++i) {
+    workers_.push_back(std::make_unique<WorkerThread>(
+        WorkerThread::Settings{.index = i,
+                               .pseudonym = pseudonym,
+                               .seed = random_.next(),
+                               .access_log = access_writer_.get(),
+                               .access_format = config_->log.access.format,
+                               .access_sample = config_->log.access.sample}));
+    if (auto bound = workers_.back()->prepare(snapshot); !bound) {
+      return std::unexpected(Error(bound.error().code, Side::kInternal, Retry::kNo,
+                                   "cannot bind a listener: " + bound.error().detail));
+    }
+    if (i > 0) continue;
+    // The first worker has found the ports of those that asked for any; the others share them.
+    auto with_ports = std::make_shared<Snapshot>(*snapshot);
+    for (std::size_t n = 0; n < config_->listeners.size(); ++n) {
+      with_ports->listen_addresses[n] = workers_.front()->listen_address(n);
+    }
+    snapshot = std::move(with_ports);
+  }
+  snapshot_ = std::move(snapshot);
+  return {};
+}
+
+void Server::run() {
+  log_info("admin listening", {{"address", admin_->address().to_string()}});
+  for (std::size_t i = 0; i < config_->listeners.size(); ++i) {
+    log_info("listening", {{"listener", config_->listeners[i].name},
+                           {"address", snapshot_->listen_addresses[i].to_string()}});
+  }
+  loop_.on_signal(SIGTERM, [this] { on_terminate(); });
+  loop_.on_signal(SIGINT, [this] { exit_now(); });
+  for (auto& worker : workers_) worker->start();
+  serving_ = true;
+  loop_.post([this] {
+    dns_.watch(*config_);
+    on_endpoints_changed();
+  });
+  loop_.run();
+  for (auto& worker : workers_) worker->stop();
+  log_info("stopped");
+}
+
+void Server::on_endpoints_changed() {
+  publish();
+  if (!announced_ && dns_.settled()) {
+    announced_ = true;
+    log_info("ready", {{"workers", std::to_string(workers_.size())}});
+  }
+}
+
+void Server::publish() {
+  auto next = std::make_shared<Snapshot>(*snapshot_);
+  next->endpoints = dns_.resolved(*config_);
+  if (next->endpoints == snapshot_->endpoints) return;
+  ++next->generation;
+  snapshot_ = next;
+  for (auto& worker : workers_) {
+    worker->post([snapshot = snapshot_](Worker& w) { static_cast<void>(w.apply(snapshot)); });
+  }
+}
+
+void Server::on_terminate() {
+  if (draining_) return exit_now();
+  drain();
+}
+
+void Server::drain() {
+  if (draining_) return;
+  draining_ = true;
+  log_info("draining", {{"timeout_seconds", std::to_string(config_->runtime.drain_timeout / 1s)}});
+  undrained_ = workers_.size();
+  loop_.wheel().arm_in(drain_timer_, config_->runtime.drain_timeout);
+  for (auto& worker : workers_) {
+    worker->post([this](Worker& w) { w.drain([this] { loop_.post([this] { on_worker_drained(); }); }); });
+  }
+}
+
+void Server::on_worker_drained() {
+  if (--undrained_ == 0) exit_now();
+}
+
+void Server::exit_now() { loop_.stop(); }
+
+void Server::collect(Reports receive) { collector_.collect(std::move(receive)); }
+
+std::string Server::not_ready_reason() const {
+  if (draining_) return "draining";
+  if (!serving_) return "starting";
+  if (!dns_.settled()) return "endpoint names are not resolved yet";
+  return {};
+}
+
+std::string Server::metrics(const std::vector<WorkerReport>& reports) const {
+  return exposition(reports, read_process_info(access_writer_ ? access_writer_->dropped() : 0));
+}
+
+std::string Server::effective_config() const { return config::effective_toml(*config_); }
+
+}  // namespace remora::proxy

@@ -1,0 +1,88 @@
+// The process: the control thread's loop with everything on it, and the worker threads. Starts in an order in which every failure is
+// reported before anything serves, and ends as the signals say.
+//
+//   start     admin bound -> listeners bound -> workers run -> names resolved -> ready
+//   SIGTERM   not ready -> listeners closed -> exchanges end, at most drain_timeout -> exit; a second one exits at once
+//   SIGINT    exit at once
+//
+// Thread: main, which becomes the control thread in run(). Owner: main.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "breaker/limiter.h"
+#include "config/config.h"
+#include "proxy/admin.h"
+#include "proxy/collector.h"
+#include "proxy/dns_endpoints.h"
+#include "proxy/net/loop.h"
+#include "proxy/net/resolver.h"
+#include "proxy/net/tcp.h"
+#include "proxy/snapshot.h"
+#include "proxy/worker_thread.h"
+
+namespace remora::proxy {
+
+class Server final : public AdminSource {
+ public:
+  explicit Server(config::Config config);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Binds everything. An error's detail says what could not be bound and why.
+  Result<void> start();
+  // Serves until told to stop. Call once, after start().
+  void run();
+  // Ends run() as SIGTERM does. On the control thread.
+  void drain();
+  // Ends run() now. Any thread.
+  void exit_now();
+
+  const Address& admin_address() const { return admin_->address(); }
+  const Address& listen_address(std::size_t i) const { return snapshot_->listen_addresses[i]; }
+  // The control thread's loop, for whoever wants to run on it (the demo).
+  net::Loop& loop() { return loop_; }
+
+ private:
+  void collect(Reports receive) override;
+  std::string not_ready_reason() const override;
+  std::string metrics(const std::vector<WorkerReport>& reports) const override;
+  std::string effective_config() const override;
+
+  Result<void> open_logs();
+  Result<void> bind_admin();
+  Result<void> bind_listeners();
+  Result<void> check_port(const config::Listener& listener);
+  void publish();
+  void on_endpoints_changed();
+  void on_terminate();
+  void on_worker_drained();
+
+  std::shared_ptr<const config::Config> config_;
+  std::unique_ptr<LogWriter> log_writer_;
+  std::unique_ptr<LogWriter> access_writer_;
+  net::Loop loop_;
+  net::UvNetwork network_{loop_};
+  Random random_;
+  BufferPool buffers_;
+  http::H1Scratch scratch_;
+  Env env_;
+  net::Resolver resolver_;
+  DnsEndpoints dns_;
+  std::unique_ptr<Admin> admin_;
+  std::deque<breaker::Limiter> limiters_;
+  std::vector<std::unique_ptr<WorkerThread>> workers_;
+  Collector collector_{loop_, workers_};
+  std::shared_ptr<const Snapshot> snapshot_;
+  MemberTimer<Server, &Server::exit_now> drain_timer_{*this};
+  std::size_t undrained_ = 0;
+  bool serving_ = false;
+  bool draining_ = false;
+  bool announced_ = false;
+};
+
+}  // namespace remora::proxy

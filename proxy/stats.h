@@ -1,0 +1,126 @@
+// What a worker counts, and the report it makes of it. Counters are plain integers of the worker's own: nothing is shared and
+// nothing is atomic. When somebody scrapes, the control thread posts a request to every worker, each copies its numbers into a
+// WorkerReport and posts that back; the control thread adds the reports up (proxy/metrics.h). So a series disappears with the
+// object that counted it.
+//
+// Thread: the worker's until the report is posted, then the control thread's.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "proxy/flag.h"
+
+namespace remora::proxy {
+
+// A histogram of durations in buckets whose bounds double from 64 us to 67 s: wide enough for a proxy, and finding the bucket
+// is one instruction.
+class Histogram final {
+ public:
+  static constexpr std::size_t kBounds = 21;
+  // Upper bound of bucket i, inclusive.
+  static constexpr Duration bound(std::size_t i) { return Duration{std::int64_t{64} << i}; }
+
+  void observe(Duration value) {
+    const auto us = static_cast<std::uint64_t>(std::max<Duration::rep>(value.count(), 0));
+    const auto bucket = us <= 64 ? 0U : static_cast<unsigned>(std::bit_width((us - 1) >> 6U));
+    ++buckets_[std::min<std::size_t>(bucket, kBounds)];
+    sum_us_ += us;
+  }
+  void merge(const Histogram& other) {
+    for (std::size_t i = 0; i < buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
+    sum_us_ += other.sum_us_;
+  }
+  // Not cumulative; the last one holds what is above every bound.
+  const std::array<std::uint64_t, kBounds + 1>& buckets() const { return buckets_; }
+  double sum_seconds() const { return static_cast<double>(sum_us_) / 1e6; }
+  std::uint64_t count() const {
+    std::uint64_t n = 0;
+    for (const auto b : buckets_) n += b;
+    return n;
+  }
+
+ private:
+  std::array<std::uint64_t, kBounds + 1> buckets_{};
+  std::uint64_t sum_us_ = 0;
+};
+
+// Exchanges of one listener that went to one cluster ("-": answered by Remora itself).
+struct ExchangeStats {
+  std::array<std::uint64_t, 6> codes{};  // [status / 100]; [0] = the client left before it got a status
+  Histogram seconds;
+  void count(unsigned status, Duration took) {
+    const unsigned code_class = status / 100;
+    ++codes[code_class < codes.size() ? code_class : 0];
+    seconds.observe(took);
+  }
+};
+
+struct ListenerStats {
+  std::uint64_t connections_total = 0;
+  std::uint64_t connections_active = 0;
+  std::uint64_t connections_refused = 0;  // over the connection limit
+  std::uint64_t accept_paused = 0;        // descriptors ran out
+  std::uint64_t bytes_received = 0;
+  std::uint64_t bytes_sent = 0;
+  std::array<std::uint64_t, kFlagCount> local_replies{};
+};
+
+struct EndpointStats {
+  std::uint64_t requests = 0;
+  std::uint64_t failures = 0;             // ended without a complete response because of the endpoint
+  std::uint64_t connections_total = 0;
+  std::uint64_t connect_failures = 0;
+  std::uint64_t connections_active = 0;
+  std::uint64_t connections_idle = 0;
+  std::uint64_t requests_active = 0;
+};
+
+struct ClusterStats {
+  Histogram connect_seconds;
+  std::uint64_t transparent_retries = 0;  // a pooled connection was found dead
+};
+
+struct ListenerReport {
+  std::string name;
+  std::string address;
+  ListenerStats stats;
+};
+
+struct ExchangeReport {
+  std::string listener;
+  std::string cluster;
+  ExchangeStats stats;
+};
+
+struct EndpointReport {
+  std::string name;     // as configured
+  std::string address;  // what it resolved to
+  std::string zone;
+  std::uint32_t weight = 1;
+  std::uint32_t priority = 0;
+  bool available = true;
+  double latency_seconds = 0.0;
+  EndpointStats stats;
+};
+
+struct ClusterReport {
+  std::string name;
+  ClusterStats stats;
+  std::vector<EndpointReport> endpoints;
+};
+
+struct WorkerReport {
+  unsigned worker = 0;
+  std::vector<ListenerReport> listeners;
+  std::vector<ExchangeReport> exchanges;
+  std::vector<ClusterReport> clusters;
+  Duration loop_lag{};                    // the worst since the last report
+};
+
+}  // namespace remora::proxy

@@ -1,0 +1,62 @@
+#include "proxy/upstream_connection.h"
+
+namespace remora::proxy {
+
+UpstreamConnection::UpstreamConnection(UpstreamPool& pool)
+    : pool_(pool), link_(pool.env_, *this, HttpLink::Counters{}) {}
+
+void UpstreamConnection::dial(http::Responses& responses, UpstreamPool::Waiter& waiter) {
+  responses_ = &responses;
+  waiter_ = &waiter;
+  dialled_at_ = pool_.env_.now();
+  codec_ = pool_.env_.codecs.client(link_, pool_.env_.scratch, pool_.settings_.limits);
+  ++pool_.stats_.connections_total;
+  link_.start(pool_.env_.network.connect(pool_.address_, link_), *codec_);
+  pool_.env_.wheel.arm_in(connect_timer_, pool_.settings_.connect_timeout);
+}
+
+void UpstreamConnection::on_link_open() {
+  state_ = State::kOpen;
+  connect_timer_.cancel();
+  pool_.cluster_.connect_seconds.observe(pool_.env_.now() - dialled_at_);
+  if (waiter_ != nullptr) {
+    auto* waiter = std::exchange(waiter_, nullptr);
+    pool_.begin(*this, *responses_, *waiter, false);
+  } else {
+    pool_.on_available(*this);
+  }
+}
+
+void UpstreamConnection::on_link_turn() {
+  if (state_ == State::kOpen && !listed && codec_->available()) pool_.on_available(*this);
+}
+
+void UpstreamConnection::on_link_closed(const Error* error) {
+  if (state_ == State::kDialling) {
+    fail_waiter(error != nullptr ? *error : Error(ErrorCode::kConnectFailed, Side::kUpstream));
+  }
+  gone();
+}
+
+void UpstreamConnection::on_connect_timeout() {
+  link_.close(false);
+  fail_waiter(Error(ErrorCode::kTimedOut, Side::kUpstream, Retry::kYes, "connect timed out"));
+  gone();
+}
+
+// Nothing of the request was sent, so that trying elsewhere is safe whatever the request is.
+void UpstreamConnection::fail_waiter(Error error) {
+  connect_timer_.cancel();
+  ++pool_.stats_.connect_failures;
+  error.side = Side::kUpstream;
+  error.retry = Retry::kYes;
+  if (auto* waiter = std::exchange(waiter_, nullptr)) waiter->on_connect_failed(error);
+}
+
+void UpstreamConnection::gone() {
+  if (state_ == State::kGone) return;
+  state_ = State::kGone;
+  pool_.on_gone(*this);
+}
+
+}  // namespace remora::proxy

@@ -1,0 +1,77 @@
+// The connections of one worker to one endpoint: reuse of idle ones (the most recently used first, so that the others can age
+// out), dialling, idle timeout. Whether a connection can carry several exchanges at once is its codec's business.
+//
+// Thread: the worker's. Owner: the Cluster's endpoint. Destroying it closes every connection; exchanges on them are reset.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/slot_list.h"
+#include "proxy/env.h"
+#include "proxy/http/codec.h"
+#include "proxy/stats.h"
+
+namespace remora::proxy {
+
+class UpstreamConnection;
+
+class UpstreamPool final {
+ public:
+  struct Settings {
+    Duration connect_timeout = 1s;
+    Duration idle_timeout = 30s;
+    http::H1Limits limits;
+  };
+
+  // Who waits for a stream.
+  class Waiter {
+   public:
+    // A connection is there and an exchange on it has begun. Called inside open() when one was idle, later otherwise.
+    virtual void on_stream(http::ClientStream& stream, bool reused) = 0;
+    // Dialling failed: refused, unreachable, timed out.
+    virtual void on_connect_failed(const Error& error) = 0;
+
+   protected:
+    ~Waiter() = default;
+  };
+
+  // The references outlive the pool; `stats` is where connections are counted.
+  UpstreamPool(Env& env, Address address, const Settings& settings, EndpointStats& stats, ClusterStats& cluster);
+  ~UpstreamPool();
+  UpstreamPool(const UpstreamPool&) = delete;
+  UpstreamPool& operator=(const UpstreamPool&) = delete;
+
+  // Gets a stream for one exchange; `responses` is told of the response. `fresh`: dial even if a connection is idle. Returns
+  // what to cancel() with while waiting, or null when on_stream was called already.
+  UpstreamConnection* open(http::Responses& responses, Waiter& waiter, bool fresh);
+
+  // The waiter is no longer interested; the dialling goes on and the connection is kept for others.
+  void cancel(UpstreamConnection& dialling);
+
+  // No idle connection is kept from now on: those there are close, the others after their exchange.
+  void retire();
+
+  std::size_t size() const { return connections_.size(); }
+
+ private:
+  friend class UpstreamConnection;
+
+  void begin(UpstreamConnection& connection, http::Responses& responses, Waiter& waiter, bool reused);
+  void on_available(UpstreamConnection& connection);
+  void on_gone(UpstreamConnection& connection);
+  void on_idle_timer();
+  void count();
+
+  Env& env_;
+  Address address_;
+  Settings settings_;
+  EndpointStats& stats_;
+  ClusterStats& cluster_;
+  SlotList<UpstreamConnection> connections_;
+  std::vector<UpstreamConnection*> available_;  // most recently used last
+  MemberTimer<UpstreamPool, &UpstreamPool::on_idle_timer> idle_timer_{*this};
+  bool retired_ = false;
+};
+
+}  // namespace remora::proxy

@@ -1,0 +1,64 @@
+// One thread's share of the work: its listeners, its downstream connections, its exchanges, its upstreams. It knows neither libuv nor
+// the clock, so that tests run it unchanged on a fake network in virtual time.
+//
+// Thread: one. Owner: WorkerThread, or a test's World.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/slot_list.h"
+#include "proxy/access_log.h"
+#include "proxy/downstream.h"
+#include "proxy/env.h"
+#include "proxy/exchange_pool.h"
+#include "proxy/listener_context.h"
+#include "proxy/snapshot.h"
+#include "proxy/upstreams.h"
+
+namespace remora::proxy {
+
+class Worker final : public Downstream::Handler {
+ public:
+  // `index`: this worker's number. `pseudonym`: the process's name in Via. All references outlive the worker.
+  Worker(Env& env, AccessLog& log, unsigned index, std::string pseudonym);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Takes over what the snapshot says. The first one binds the listeners; an error leaves none bound.
+  Result<void> apply(std::shared_ptr<const Snapshot> snapshot);
+
+  // Stops accepting and lets the exchanges end. `drained` is called once no connection is left (maybe at once).
+  void drain(std::function<void()> drained);
+
+  WorkerReport report() const;
+  // Where listener `i` of the configuration is bound, with the real port.
+  const Address& listen_address(std::size_t i) const;
+  std::size_t connections() const { return downstreams_.size(); }
+  std::size_t exchanges() const { return exchanges_.active(); }
+
+ private:
+  class Acceptor;
+
+  void accept(ListenerContext& listener, std::unique_ptr<net::Stream> stream);
+  http::Receiver* on_request(Downstream& downstream, http::ServerStream& stream, http::RequestHead& head,
+                             bool end) override;
+  void on_bad_request(Downstream& downstream, http::ServerStream& stream, const Error& error) override;
+  void on_downstream_closed(Downstream& downstream) override;
+  static Origin origin_of(Downstream& downstream);
+
+  Env& env_;
+  unsigned index_;
+  std::string pseudonym_;
+  std::shared_ptr<const Snapshot> snapshot_;
+  Upstreams upstreams_;
+  ExchangePool exchanges_;
+  std::vector<std::unique_ptr<Acceptor>> listeners_;
+  SlotList<Downstream> downstreams_;
+  std::function<void()> drained_;
+};
+
+}  // namespace remora::proxy

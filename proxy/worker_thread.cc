@@ -1,0 +1,75 @@
+#include "proxy/worker_thread.h"
+
+#include <pthread.h>
+
+#include "proxy/net/tcp.h"
+
+namespace remora::proxy {
+
+// In order of construction: each uses those before it.
+struct WorkerThread::Parts {
+  explicit Parts(const Settings& settings)
+      : network(loop),
+        random(settings.seed),
+        env{.wheel = loop.wheel(),
+            .turn = loop.turn(),
+            .network = network,
+            .random = random,
+            .buffers = buffers,
+            .scratch = scratch},
+        log(settings.access_log != nullptr ? settings.access_log->make_producer() : nullptr, settings.access_format,
+            settings.access_sample),
+        worker(std::make_unique<Worker>(env, log, settings.index, settings.pseudonym)),
+        name("worker-" + std::to_string(settings.index)) {}
+
+  net::Loop loop;
+  net::UvNetwork network;
+  Random random;
+  BufferPool buffers;
+  http::H1Scratch scratch;
+  Env env;
+  AccessLog log;
+  std::unique_ptr<Worker> worker;
+  std::string name;
+};
+
+WorkerThread::WorkerThread(const Settings& settings) : parts_(std::make_unique<Parts>(settings)) {}
+
+WorkerThread::~WorkerThread() = default;
+
+Result<void> WorkerThread::prepare(std::shared_ptr<const Snapshot> snapshot) {
+  return parts_->worker->apply(std::move(snapshot));
+}
+
+const Address& WorkerThread::listen_address(std::size_t i) const { return parts_->worker->listen_address(i); }
+
+void WorkerThread::start() {
+  thread_ = std::thread([parts = parts_.get()] {
+    pthread_setname_np(pthread_self(), parts->name.c_str());
+    parts->loop.run();
+    parts->worker.reset();
+  });
+}
+
+void WorkerThread::post(std::move_only_function<void(Worker&)> task) {
+  parts_->loop.post([parts = parts_.get(), task = std::move(task)]() mutable {
+    if (parts->worker) task(*parts->worker);
+  });
+}
+
+void WorkerThread::report(std::move_only_function<void(WorkerReport)> receive) {
+  parts_->loop.post([parts = parts_.get(), receive = std::move(receive)]() mutable {
+    if (!parts->worker) return;
+    WorkerReport report = parts->worker->report();
+    report.loop_lag = parts->loop.take_max_lag();
+    receive(std::move(report));
+  });
+}
+
+void WorkerThread::stop() {
+  if (!thread_.joinable()) return;
+  parts_->loop.stop();
+  thread_.join();
+}
+
+}  // namespace remora::proxy

@@ -1,0 +1,51 @@
+// One thread with one loop and one Worker on it. Built and bound on the main thread, so that a port that is taken is reported before
+// anything runs; then handed to its own thread, after which only post() reaches it.
+//
+// Thread: main until start(), then as said. Owner: Server.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "proxy/net/loop.h"
+#include "proxy/worker.h"
+
+namespace remora::proxy {
+
+class WorkerThread final {
+ public:
+  struct Settings {
+    unsigned index = 0;
+    std::string pseudonym;             // in Via
+    std::uint64_t seed = 0;
+    LogWriter* access_log = nullptr;   // null: off; outlives the thread
+    LogFormat access_format = LogFormat::kText;
+    double access_sample = 1.0;
+  };
+
+  explicit WorkerThread(const Settings& settings);
+  ~WorkerThread();  // stop() first
+  WorkerThread(const WorkerThread&) = delete;
+  WorkerThread& operator=(const WorkerThread&) = delete;
+
+  // Before start(): binds.
+  Result<void> prepare(std::shared_ptr<const Snapshot> snapshot);
+  const Address& listen_address(std::size_t i) const;
+
+  void start();
+  // Runs `task` on the worker's thread. Any thread.
+  void post(std::move_only_function<void(Worker&)> task);
+  // Asks for the worker's numbers; `receive` is called on the worker's thread.
+  void report(std::move_only_function<void(WorkerReport)> receive);
+  // Ends the loop, closes what is open and joins. Once.
+  void stop();
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+  std::thread thread_;
+};
+
+}  // namespace remora::proxy
