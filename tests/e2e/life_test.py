@@ -1,0 +1,316 @@
+"""The process's life: the command line, starting, draining, ending."""
+
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+from harness import (BINARY, Client, OK, Remora, TestCase, die_with_parent, eventually, fetch, main,
+                     metric_sum, request_bytes, run_remora, show_address, simple_config)
+
+
+class CommandLine(TestCase):
+    def write(self, text):
+        path = os.path.join(self.directory(), "remora.toml")
+        pathlib.Path(path).write_text(text)
+        return path
+
+    def test_version_and_help(self):
+        version = run_remora("--version")
+        self.assertEqual(0, version.returncode)
+        self.assertRegex(version.stdout, r"remora \d+\.\d+")
+        for arguments in (["--help"], ["run", "--help"], ["check", "--help"]):
+            done = run_remora(*arguments)
+            self.assertEqual((0, ""), (done.returncode, done.stderr), arguments)
+            self.assertTrue(done.stdout)
+
+    def test_bad_usage_exits_2(self):
+        path = self.write("")
+        for arguments in ([], ["serve"], ["run"], ["check"], ["run", "--confg", path], ["run", "--config"],
+                          ["--nonsense"],
+                          ["check", "--config", path, "extra"], ["run", "--config", path, "--nonsense"]):
+            done = run_remora(*arguments)
+            self.assertEqual(2, done.returncode, f"{arguments}: {done.stdout}{done.stderr}")
+            self.assertTrue(done.stderr + done.stdout, arguments)
+
+    def test_check_of_a_good_file(self):
+        done = run_remora("check", "--config", self.write(simple_config(["127.0.0.1:3000"])))
+        self.assertEqual(0, done.returncode, done.stderr)
+
+    def test_check_prints_every_error_with_its_line(self):
+        path = self.write("""[runtime]
+wrokers = 2
+drain_timeout = "soon"
+
+[[listener]]
+name = "in"
+address = "127.0.0.1:99999"
+[[listener.route]]
+cluster = "missing"
+colour = "blue"
+[[listener]]
+name = "in"
+address = "127.0.0.1:0"
+[[listener.route]]
+cluster = "app"
+timeout = 15
+[[cluster]]
+name = "app"
+endpoints = []
+balance = "roundrobin"
+""")
+        done = run_remora("check", "--config", path)
+        self.assertEqual(1, done.returncode)
+        text = done.stdout + done.stderr
+        lines = {int(m) for m in re.findall(re.escape(path) + r":(\d+):", text)}
+        self.assertTrue({2, 3, 7, 9, 10, 16, 19, 20} <= lines, f"lines {sorted(lines)} in\n{text}")
+        self.assertTrue(lines & {11, 12, 13}, f"the second listener called `in` is not reported:\n{text}")
+        self.assertRegex(text, r"workers", "no did-you-mean")
+        self.assertRegex(text, r"round_robin", "no did-you-mean for a value")
+
+    def test_check_of_files_that_are_no_configuration(self):
+        directory = self.directory()
+        nested = self.write("a = " + "[" * 100_000)
+        binary = self.write("")
+        pathlib.Path(binary).write_bytes(b"\x00\xff\xfe" * 100)
+        syntax = self.write("[listener\nname = 1\n")
+        huge = self.write("# " + "x" * (2 << 20))
+        for path in (directory, os.path.join(directory, "missing.toml"), "/dev/null", nested, binary, syntax,
+                     huge, self.write("")):
+            done = run_remora("check", "--config", path)
+            self.assertEqual(1, done.returncode,
+                             f"{path}: {done.returncode} {done.stdout[:300]}{done.stderr[:300]}")
+            self.assertIn(path, done.stdout + done.stderr)
+
+    def test_run_with_a_bad_file_exits_1(self):
+        path = self.write("nonsense = 1\n")
+        done = run_remora("run", "--config", path)
+        self.assertEqual(1, done.returncode)
+        self.assertIn(f"{path}:1:", done.stderr)
+
+    def test_environment_substitution(self):
+        config = simple_config(["127.0.0.1:3000"]).replace('name = "in"', 'name = "${E2E_NAME:-fallback}"')
+        for env, name in (({}, "fallback"), ({"E2E_NAME": "given"}, "given")):
+            with Remora(config, env=env) as proxy:
+                self.assertTrue(proxy.port(name))
+
+
+class Start(TestCase):
+    def test_a_taken_port_exits_3(self):
+        taken = socket.socket()
+        self.addCleanup(taken.close)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        address = show_address(taken.getsockname())
+        for config in (simple_config(["127.0.0.1:3000"]).replace('name = "in"\naddress = "127.0.0.1:0"',
+                                                                 f'name = "in"\naddress = "{address}"'),
+                       simple_config(["127.0.0.1:3000"]).replace('[admin]\naddress = "127.0.0.1:0"',
+                                                                 f'[admin]\naddress = "{address}"')):
+            self.assertIn(address, config)
+            proxy = Remora(config, ready=False)
+            try:
+                self.assertEqual(3, proxy.wait())
+                proxy.log.wait(re.escape(address))
+                self.assertRegex(proxy.log.text(), r"(?i)in use|taken")
+            finally:
+                proxy.kill()
+
+    def test_a_second_remora_does_not_share_the_port(self):
+        first = self.remora(simple_config(["127.0.0.1:3000"]))
+        address = show_address(first.address("in"))
+        second = Remora(simple_config(["127.0.0.1:3000"]).replace('name = "in"\naddress = "127.0.0.1:0"',
+                                                                  f'name = "in"\naddress = "{address}"'),
+                        ready=False)
+        try:
+            self.assertEqual(3, second.wait())
+        finally:
+            second.kill()
+
+    def test_an_address_of_nobody_exits_3(self):
+        config = simple_config(["127.0.0.1:3000"]).replace('name = "in"\naddress = "127.0.0.1:0"',
+                                                           'name = "in"\naddress = "192.0.2.1:8080"')
+        proxy = Remora(config, ready=False)
+        try:
+            self.assertEqual(3, proxy.wait())
+            proxy.log.wait("192.0.2.1:8080")
+        finally:
+            proxy.kill()
+
+    def test_starts_fast(self):
+        best = 99.0
+        for _ in range(5):
+            with Remora(simple_config(["127.0.0.1:3000"])) as proxy:
+                best = min(best, proxy.start_seconds)
+        print(f"start to `ready`: {best * 1000:.1f} ms (best of 5, process creation included)")
+        self.assertLess(best, 1.0)
+
+    def test_several_workers_share_the_load(self):
+        backend = self.backend()
+        proxy = self.remora(simple_config([backend.endpoint], extra="[runtime]\nworkers = 2"))
+        statuses = [fetch(proxy.address("in")).status for _ in range(40)]
+        self.assertEqual([200] * 40, statuses)
+        self.assertEqual(40, metric_sum(proxy.metrics(), "remora_requests_total", listener="in"))
+
+    def test_a_unix_socket_left_behind_is_replaced_and_removed(self):
+        path = os.path.join(self.directory(), "in.sock")
+        config = simple_config([self.backend().endpoint]).replace('name = "in"\naddress = "127.0.0.1:0"',
+                                                                  f'name = "in"\naddress = "unix:{path}"')
+        first = Remora(config)
+        first.process.kill()  # leaves the file
+        first.process.wait()
+        first.kill()
+        self.assertTrue(os.path.exists(path))
+        proxy = self.remora(config)
+        self.assertEqual(200, fetch(path).status)
+        proxy.stop()
+        self.assertFalse(os.path.exists(path), "the socket file stays after a clean exit")
+
+    def test_a_unix_socket_in_use_exits_3(self):
+        path = os.path.join(self.directory(), "in.sock")
+        config = simple_config([self.backend().endpoint]).replace('name = "in"\naddress = "127.0.0.1:0"',
+                                                                  f'name = "in"\naddress = "unix:{path}"')
+        self.remora(config)
+        second = Remora(config, ready=False)
+        try:
+            self.assertEqual(3, second.wait())
+        finally:
+            second.kill()
+        self.assertEqual(200, fetch(path).status, "the first one lost its socket")
+
+
+class Stop(TestCase):
+    """Signals."""
+
+    def slow_exchange(self, **config):
+        """A proxy with one request in flight; `go_on` lets the upstream answer it."""
+        self.go_on = threading.Event()
+
+        def script(upstream, request):
+            upstream.body(request)
+            if request.target == "/slow":
+                self.go_on.wait(20)
+            upstream.send(OK)
+        backend = self.backend(script)
+        self.addCleanup(self.go_on.set)  # before the backend's end, which waits for its scripts
+        proxy = self.remora(simple_config([backend.endpoint], **config))
+        client = self.client(proxy.address("in"))
+        client.send(request_bytes("GET", "/slow"))
+        backend.wait(lambda: backend.complete(), "the slow request")
+        return proxy, client
+
+    def refuses(self, address):
+        """Waits until connecting to `address` fails."""
+        def probe():
+            try:
+                with Client(address, 1) as client:
+                    return client.closed() == b""  # accepted by the kernel's queue at most
+            except OSError:
+                return True
+            except Exception:  # noqa: BLE001
+                return False
+        eventually(probe, "new connections are refused")
+
+    def test_sigterm_finishes_what_is_in_flight(self):
+        proxy, client = self.slow_exchange()
+        idle = self.client(proxy.address("in"))
+        self.assertEqual(200, idle.get("/").status)
+        address = proxy.address("in")
+        proxy.signal(signal.SIGTERM)
+        proxy.log.wait("draining")
+        self.refuses(address)
+        self.assertEqual(b"", idle.closed(), "an idle connection ends when the drain begins")
+        self.assertTrue(proxy.alive(), "it left while a request was in flight")
+        self.go_on.set()
+        response = client.response()
+        self.assertEqual((200, b"ok", True), (response.status, response.body, response.complete))
+        self.assertIn("close", response.tokens("connection"))
+        self.assertEqual(0, proxy.wait())
+
+    def test_readyz_says_draining(self):
+        proxy, client = self.slow_exchange()
+        self.assertEqual(200, proxy.admin("/readyz").status)
+        proxy.signal(signal.SIGTERM)
+        proxy.log.wait("draining")
+        self.assertEqual(503, proxy.admin("/readyz").status)
+        self.assertEqual(200, proxy.admin("/healthz").status)
+        self.go_on.set()
+        self.assertEqual(200, client.response().status)
+        self.assertEqual(0, proxy.wait())
+
+    def test_sigterm_without_traffic_exits_at_once(self):
+        proxy = self.remora(simple_config([self.backend().endpoint]))
+        started = time.monotonic()
+        proxy.signal(signal.SIGTERM)
+        self.assertEqual(0, proxy.wait())
+        self.assertLess(time.monotonic() - started, 3)
+
+    def test_drain_timeout_bounds_it(self):
+        proxy, client = self.slow_exchange(extra='[runtime]\ndrain_timeout = "500ms"')
+        started = time.monotonic()
+        proxy.signal(signal.SIGTERM)
+        self.assertEqual(0, proxy.wait())
+        self.assertGreater(time.monotonic() - started, 0.4)
+        self.assertIsNone(client.response())
+
+    def test_a_second_sigterm_exits_at_once(self):
+        proxy, _ = self.slow_exchange()
+        proxy.signal(signal.SIGTERM)
+        proxy.log.wait("draining")
+        proxy.signal(signal.SIGTERM)
+        self.assertEqual(0, proxy.wait())
+
+    def test_sigint_exits_at_once(self):
+        proxy, client = self.slow_exchange()
+        started = time.monotonic()
+        proxy.signal(signal.SIGINT)
+        self.assertEqual(0, proxy.wait())
+        self.assertLess(time.monotonic() - started, 3)
+        self.assertIsNone(client.response())
+
+    def test_a_download_in_flight_is_finished(self):
+        go_on = threading.Event()
+        size = 4 << 20
+
+        def script(upstream, request):
+            upstream.body(request)
+            upstream.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * 1000)
+            go_on.wait(20)
+            upstream.sock.sendall(b"x" * (size - 1000))
+        proxy = self.remora(simple_config([self.backend(script).endpoint]))
+        self.addCleanup(go_on.set)
+        client = self.client(proxy.address("in"))
+        client.send(request_bytes("GET", "/"))
+        while len(client.source.raw) < 1000:
+            self.assertTrue(client.source.fill())
+        proxy.signal(signal.SIGTERM)
+        proxy.log.wait("draining")
+        go_on.set()
+        response = client.response()
+        self.assertEqual((size, True), (len(response.body), response.complete))
+        self.assertEqual(0, proxy.wait())
+
+    def test_lines_of_the_last_requests_are_written(self):
+        proxy, client = self.slow_exchange()
+        proxy.signal(signal.SIGTERM)
+        proxy.log.wait("draining")
+        self.go_on.set()
+        self.assertEqual(200, client.response().status)
+        self.assertEqual(0, proxy.wait())
+        proxy.access.wait("/slow")
+
+
+class Demo(TestCase):
+    def test_the_demo_ends_by_itself(self):
+        done = subprocess.run([BINARY, "demo", "--requests", "50"], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=60,
+                              check=False, preexec_fn=die_with_parent())
+        self.assertEqual(0, done.returncode, done.stdout[-1000:] + done.stderr[-1000:])
+        self.assertRegex(done.stdout, r"50 requests answered with 200, 0 otherwise")
+
+
+if __name__ == "__main__":
+    main()

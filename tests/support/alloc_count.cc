@@ -1,0 +1,118 @@
+#include "tests/support/alloc_count.h"
+
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define REMORA_ALLOCATION_HOOKS
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define REMORA_ALLOCATION_HOOKS
+#endif
+#endif
+
+#ifdef REMORA_ALLOCATION_HOOKS
+#include <sanitizer/allocator_interface.h>
+#endif
+
+namespace {
+
+struct Counts {
+  std::uint64_t news = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t deletes = 0;
+};
+// Constant-initialised: memory is allocated before anything else is, and on threads that are just starting.
+constinit thread_local Counts counts;
+
+}  // namespace
+
+#ifdef REMORA_ALLOCATION_HOOKS
+
+namespace {
+
+void on_malloc(const volatile void* /*memory*/, std::size_t size) {
+  ++counts.news;
+  counts.bytes += size;
+}
+
+void on_free(const volatile void* memory) {
+  if (memory != nullptr) ++counts.deletes;
+}
+
+[[maybe_unused]] const int installed = __sanitizer_install_malloc_and_free_hooks(on_malloc, on_free);
+
+}  // namespace
+
+#else
+
+namespace {
+
+void* allocate(std::size_t size, std::size_t alignment) noexcept {
+  ++counts.news;
+  counts.bytes += size;
+  if (size == 0) size = 1;
+  if (alignment <= alignof(std::max_align_t)) return std::malloc(size);
+  void* memory = nullptr;
+  return posix_memalign(&memory, alignment, size) == 0 ? memory : nullptr;
+}
+
+void* allocate_or_throw(std::size_t size, std::size_t alignment) {
+  void* memory = allocate(size, alignment);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+void release(void* memory) noexcept {
+  if (memory != nullptr) ++counts.deletes;
+  std::free(memory);
+}
+
+constexpr std::size_t kDefault = alignof(std::max_align_t);
+
+}  // namespace
+
+// All forms, so that no allocation of one kind meets a deallocation of another (AddressSanitizer would
+// object).
+void* operator new(std::size_t size) { return allocate_or_throw(size, kDefault); }
+void* operator new[](std::size_t size) { return allocate_or_throw(size, kDefault); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return allocate_or_throw(size, static_cast<std::size_t>(alignment));
+}
+void* operator new[](std::size_t size, std::align_val_t alignment) {
+  return allocate_or_throw(size, static_cast<std::size_t>(alignment));
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return allocate(size, kDefault); }
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return allocate(size, kDefault); }
+void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return allocate(size, static_cast<std::size_t>(alignment));
+}
+void* operator new[](std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return allocate(size, static_cast<std::size_t>(alignment));
+}
+
+void operator delete(void* memory) noexcept { release(memory); }
+void operator delete[](void* memory) noexcept { release(memory); }
+void operator delete(void* memory, std::size_t) noexcept { release(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { release(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { release(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { release(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { release(memory); }
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { release(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { release(memory); }
+void operator delete[](void* memory, const std::nothrow_t&) noexcept { release(memory); }
+void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept { release(memory); }
+void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) noexcept { release(memory); }
+
+#endif
+
+namespace remora::test {
+
+AllocCount::AllocCount() : news_(counts.news), bytes_(counts.bytes), deletes_(counts.deletes) {}
+
+std::uint64_t AllocCount::news() const { return counts.news - news_; }
+std::uint64_t AllocCount::bytes() const { return counts.bytes - bytes_; }
+std::uint64_t AllocCount::deletes() const { return counts.deletes - deletes_; }
+
+}  // namespace remora::test

@@ -1,0 +1,31 @@
+// An Env in virtual time on a fake network, for tests of parts smaller than a worker (see world.h for a whole
+// one).
+#pragma once
+
+#include "proxy/env.h"
+#include "tests/support/fake_network.h"
+
+namespace remora::testing {
+
+struct TestEnv {
+  TimerWheel wheel{TimePoint{1000s}};
+  Turn turn;
+  FakeNetwork network{wheel, turn};
+  Random random{1};
+  BufferPool buffers;
+  http::H1Scratch scratch;
+  proxy::Env env{.wheel = wheel,
+                 .turn = turn,
+                 .network = network,
+                 .random = random,
+                 .buffers = buffers,
+                 .scratch = scratch};
+
+  void settle() {
+    network.settle();
+    turn.finish();
+  }
+  void run_for(Duration span) { network.run_for(span); }
+};
+
+}  // namespace remora::testing
