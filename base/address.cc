@@ -81,7 +81,7 @@ std::optional<Address> Address::parse(std::string_view text) {
 Address Address::unix_path(std::string_view path) {
   Address address;
   address.kind_ = Kind::kUnix;
-  address.path_ = path;
+  address.path_ = std::make_shared<const std::string>(path);
   return address;
 }
 
@@ -110,6 +110,11 @@ std::optional<Address> Address::from_sockaddr(const sockaddr* addr) {
   return std::nullopt;
 }
 
+const std::string& Address::path() const {
+  static const std::string kNone;
+  return path_ ? *path_ : kNone;
+}
+
 bool Address::is_loopback() const {
   if (kind_ == Kind::kUnix) return true;
   if (kind_ == Kind::kIpv4) return bytes_[0] == 127;
@@ -129,7 +134,7 @@ std::string Address::host() const {
 std::string Address::to_string() const {
   switch (kind_) {
     case Kind::kNone: return "-";
-    case Kind::kUnix: return std::string(kUnixPrefix) + path_;
+    case Kind::kUnix: return std::string(kUnixPrefix) + path();
     case Kind::kIpv4: return host() + ":" + std::to_string(port_);
     case Kind::kIpv6: return "[" + host() + "]:" + std::to_string(port_);
   }
@@ -158,9 +163,9 @@ bool Address::to_sockaddr(sockaddr_storage& out, socklen_t& length) const {
   }
   if (kind_ != Kind::kUnix) return false;
   sockaddr_un un{};
-  if (path_.empty() || path_.size() >= sizeof un.sun_path) return false;
+  if (path().empty() || path().size() >= sizeof un.sun_path) return false;
   un.sun_family = AF_UNIX;
-  std::memcpy(un.sun_path, path_.data(), path_.size());
+  std::memcpy(un.sun_path, path().data(), path().size());
   std::memcpy(&out, &un, sizeof un);
   length = sizeof un;
   return true;
@@ -181,7 +186,8 @@ std::optional<Cidr> Cidr::parse(std::string_view text) {
   if (slash == std::string_view::npos) return cidr;
   const auto digits = text.substr(slash + 1);
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), cidr.prefix_);
-  if (error != std::errc{} || end != digits.data() + digits.size() || cidr.prefix_ > widest) return std::nullopt;
+  if (error != std::errc{} || end != digits.data() + digits.size() || cidr.prefix_ > widest)
+    return std::nullopt;
   return cidr;
 }
 

@@ -1,11 +1,12 @@
-// Where to listen or connect: an IPv4 or IPv6 address with a port, or a Unix socket path, as a value. Names are not
-// addresses: parse() refuses them, and the resolver turns them into addresses.
+// Where to listen or connect: an IPv4 or IPv6 address with a port, or a Unix socket path, as a value. Names
+// are not addresses: parse() refuses them, and the resolver turns them into addresses.
 #pragma once
 
 #include <sys/socket.h>
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,8 +19,8 @@ class Address final {
 
   Address() = default;
 
-  // "127.0.0.1:80", "[::1]:80", "unix:/path". nullopt for anything else, host names and paths too long for a socket
-  // (over 107 bytes) included.
+  // "127.0.0.1:80", "[::1]:80", "unix:/path". nullopt for anything else, host names and paths too long for a
+  // socket (over 107 bytes) included.
   static std::optional<Address> parse(std::string_view text);
   // An IP literal without a port: "10.0.0.1", "::1", "[::1]".
   static std::optional<Address> parse_ip(std::string_view host, std::uint16_t port);
@@ -31,7 +32,8 @@ class Address final {
   bool is_ip() const { return kind_ == Kind::kIpv4 || kind_ == Kind::kIpv6; }
   std::uint16_t port() const { return port_; }
   void set_port(std::uint16_t port) { port_ = port; }
-  const std::string& path() const { return path_; }
+  // Of a Unix socket; empty for an unnamed one and for other kinds.
+  const std::string& path() const;
   // The address bytes: 4 for IPv4, 16 for IPv6, in network order.
   const std::array<std::uint8_t, 16>& bytes() const { return bytes_; }
 
@@ -43,20 +45,24 @@ class Address final {
   // The host without the port: "127.0.0.1", "::1", "unix".
   std::string host() const;
 
-  // Fills `out`; false for kNone and for a Unix path that is empty or does not fit. `length` receives the size used.
+  // Fills `out`; false for kNone and for a Unix path that is empty or does not fit. `length` receives the
+  // size used.
   bool to_sockaddr(sockaddr_storage& out, socklen_t& length) const;
 
-  bool operator==(const Address&) const = default;
+  bool operator==(const Address& other) const {
+    return kind_ == other.kind_ && port_ == other.port_ && bytes_ == other.bytes_ && path() == other.path();
+  }
 
  private:
   Kind kind_ = Kind::kNone;
   std::uint16_t port_ = 0;
   std::array<std::uint8_t, 16> bytes_{};
-  std::string path_;
+  // Shared by copies and never changed: an address is small, since every connection holds one.
+  std::shared_ptr<const std::string> path_;
 };
 
-// An IP range, "10.0.0.0/8" or "fc00::/7"; a bare address is a range of one. An IPv4-mapped IPv6 address matches
-// IPv4 ranges. Unix peers match only the range "unix:".
+// An IP range, "10.0.0.0/8" or "fc00::/7"; a bare address is a range of one. An IPv4-mapped IPv6 address
+// matches IPv4 ranges. Unix peers match only the range "unix:".
 class Cidr final {
  public:
   static std::optional<Cidr> parse(std::string_view text);

@@ -3,6 +3,7 @@
 // Thread: one, the loop's. Owner: the worker.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,22 +12,25 @@ namespace remora {
 
 class BufferPool final {
  public:
-  // An empty buffer with whatever capacity it had before.
-  std::string take() {
+  // One word where it is held, and none behind it while there is nothing to hold.
+  using Buffer = std::unique_ptr<std::string>;
+
+  // An empty buffer with whatever capacity it had before. Never null.
+  Buffer take() {
     if (free_.empty()) {
-      std::string fresh;
-      fresh.reserve(kInitial);
+      auto fresh = std::make_unique<std::string>();
+      fresh->reserve(kInitial);
       return fresh;
     }
-    std::string buffer = std::move(free_.back());
+    Buffer buffer = std::move(free_.back());
     free_.pop_back();
     return buffer;
   }
 
-  // Gives a buffer back. One that has grown large, or one too many, is freed.
-  void give(std::string buffer) {
-    if (buffer.capacity() > kLargest || free_.size() >= kMost) return;
-    buffer.clear();
+  // Gives a buffer back, or null. One that has grown large, or one too many, is freed.
+  void give(Buffer buffer) {
+    if (!buffer || buffer->capacity() > kLargest || free_.size() >= kMost) return;
+    buffer->clear();
     free_.push_back(std::move(buffer));
   }
 
@@ -34,7 +38,7 @@ class BufferPool final {
   static constexpr std::size_t kInitial = 4096;
   static constexpr std::size_t kLargest = 128 * 1024;
   static constexpr std::size_t kMost = 32;
-  std::vector<std::string> free_;
+  std::vector<Buffer> free_;
 };
 
 }  // namespace remora

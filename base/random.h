@@ -33,8 +33,8 @@ class Random final {
     return result;
   }
 
-  // Uniform in [0, bound); bound must not be 0. Lemire's multiplication without the rejection step: the bias is
-  // below bound / 2^32, which no policy here can notice.
+  // Uniform in [0, bound); bound must not be 0. Lemire's multiplication without the rejection step: the bias
+  // is below bound / 2^32, which no policy here can notice.
   std::uint32_t below(std::uint32_t bound) {
     return static_cast<std::uint32_t>(((next() >> 32U) * bound) >> 32U);
   }

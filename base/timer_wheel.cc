@@ -1,8 +1,9 @@
-// How it works. Time is counted in ticks, a tick number is read as digits of six bits, and level n has a slot for each
-// value of digit n. A timer waits at the level of the highest digit in which its due tick differs from the current one;
-// there its slot is ahead of the current position. When the current tick enters a slot of a coarse level, the timers
-// in it are placed again, with fewer digits that differ (cascade); entering a slot of level 0 fires it. The coarsest
-// level wraps around: its slots stand for the next 63 values, whatever the digits above.
+// How it works. Time is counted in ticks, a tick number is read as digits of six bits, and level n has a slot
+// for each value of digit n. A timer waits at the level of the highest digit in which its due tick differs
+// from the current one; there its slot is ahead of the current position. When the current tick enters a slot
+// of a coarse level, the timers in it are placed again, with fewer digits that differ (cascade); entering a
+// slot of level 0 fires it. The coarsest level wraps around: its slots stand for the next 63 values, whatever
+// the digits above.
 #include "base/timer_wheel.h"
 
 #include <algorithm>
@@ -61,7 +62,8 @@ std::uint64_t TimerWheel::tick_of(TimePoint due) const {
 
 void TimerWheel::arm(Timer& timer, TimePoint due) {
   timer.cancel();
-  // With nothing armed there is no reason to have advanced: catching up puts the timer where it needs no extra wake-up.
+  // With nothing armed there is no reason to have advanced: catching up puts the timer where it needs no
+  // extra wake-up.
   if (size_ == 0) tick_ = std::max(tick_, static_cast<std::uint64_t>((now_ - origin_) / kTick));
   timer.due_ = due;
   timer.wheel_ = this;
@@ -127,7 +129,8 @@ std::optional<std::uint64_t> TimerWheel::next_tick() const {
     const std::uint64_t current = tick_ >> (n * kBits);
     const auto position = static_cast<unsigned>(current) % kSlots;
     for (;;) {
-      // Bit i: the slot i + 1 ahead. Only the coarsest level has slots behind the position that are ahead in time.
+      // Bit i: the slot i + 1 ahead. Only the coarsest level has slots behind the position that are ahead in
+      // time.
       std::uint64_t ahead = std::rotr(level.maybe_occupied, static_cast<int>(position + 1));
       if (n < kLevels - 1) ahead &= (std::uint64_t{1} << (kSlots - 1 - position)) - 1;
       if (ahead == 0) break;

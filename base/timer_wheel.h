@@ -1,9 +1,9 @@
-// A coarse hierarchical timer wheel: O(1) arm, cancel and fire, no allocation, no clock. The loop tells it the time; a
-// test tells it the time in the same way, so the production timer is its own fake.
+// A coarse hierarchical timer wheel: O(1) arm, cancel and fire, no allocation, no clock. The loop tells it
+// the time; a test tells it the time in the same way, so the production timer is its own fake.
 //
-// Contract: a timer never fires before its due time and at most one tick (10 ms) after it, provided advance() is
-// called as next_expiry() says. A callback may arm, re-arm or cancel any timer and destroy itself or its owner; it must
-// not call advance().
+// Contract: a timer never fires before its due time and at most one tick (10 ms) after it, provided advance()
+// is called as next_expiry() says. A callback may arm, re-arm or cancel any timer and destroy itself or its
+// owner; it must not call advance().
 //
 // Thread: the loop's. Source: Varghese and Lauck, "Hashed and hierarchical timing wheels" (1987).
 #pragma once
@@ -25,7 +25,8 @@ struct TimerLink {
   TimerLink* prev_ = nullptr;
 };
 
-// A point in time at which its owner wants to be called: a member of the owner. Unlinks itself on destruction.
+// A point in time at which its owner wants to be called: a member of the owner. Unlinks itself on
+// destruction.
 class Timer : private TimerLink {
  public:
   Timer() = default;
@@ -50,7 +51,8 @@ class Timer : private TimerLink {
   TimePoint due_{};
 };
 
-// A Timer that calls a member function of its owner: `MemberTimer<Exchange, &Exchange::on_deadline> deadline_{*this};`
+// A Timer that calls a member function of its owner: `MemberTimer<Exchange, &Exchange::on_deadline>
+// deadline_{*this};`
 template <typename Owner, void (Owner::*Method)()>
 class MemberTimer final : public Timer {
  public:
@@ -70,7 +72,8 @@ class TimerWheel final {
   TimerWheel& operator=(const TimerWheel&) = delete;
   ~TimerWheel();  // disarms what is still armed
 
-  // The instant of the current event: set by set_now() and advance(), exact to the microsecond, constant in between.
+  // The instant of the current event: set by set_now() and advance(), exact to the microsecond, constant in
+  // between.
   TimePoint now() const { return now_; }
   // Notes a later instant without firing anything (the start of an I/O event). An earlier one is ignored.
   void set_now(TimePoint now) {
@@ -81,11 +84,12 @@ class TimerWheel final {
   void arm(Timer& timer, TimePoint due);
   void arm_in(Timer& timer, Duration delay) { arm(timer, now_ + delay); }
 
-  // Fires everything due at or before `now`, in order of tick. Its cost does not depend on how long the last call ago is.
+  // Fires everything due at or before `now`, in order of tick. Its cost does not depend on how long the last
+  // call ago is.
   void advance(TimePoint now);
 
-  // When advance() has something to do next: never later than the first due tick, possibly earlier (timers move to a
-  // finer level then). Nothing armed: nullopt. A few instructions: called after every event.
+  // When advance() has something to do next: never later than the first due tick, possibly earlier (timers
+  // move to a finer level then). Nothing armed: nullopt. A few instructions: called after every event.
   std::optional<TimePoint> next_expiry() const;
 
   // Number of armed timers.
@@ -99,8 +103,8 @@ class TimerWheel final {
 
   struct Level {
     std::array<TimerLink, kSlots> slots;
-    // A bit per slot: clear means empty; a set one may be empty, too, which whoever looks for the next slot corrects.
-    // So that cancelling needs not know where a timer is.
+    // A bit per slot: clear means empty; a set one may be empty, too, which whoever looks for the next slot
+    // corrects. So that cancelling needs not know where a timer is.
     mutable std::uint64_t maybe_occupied = 0;
   };
 

@@ -1,9 +1,10 @@
-// What happens at the end of an event. An event (bytes arrived, a timer fired) runs to its end; then the tasks it
-// deferred run, and then the objects it buried die. This is the only way to die inside a callback, and the only way to
-// do something "once, after everything else": joining several small writes into one is such a thing.
+// What happens at the end of an event. An event (bytes arrived, a timer fired) runs to its end; then the
+// tasks it deferred run, and then the objects it buried die. This is the only way to die inside a callback,
+// and the only way to do something "once, after everything else": joining several small writes into one is
+// such a thing.
 //
-// Thread: the loop's. Owner: whoever turns the loop (net::Loop, or a test's World), which calls finish() when a
-// top-level callback returns. It outlives what is deferred or buried in it.
+// Thread: the loop's. Owner: whoever turns the loop (net::Loop, or a test's World), which calls finish() when
+// a top-level callback returns. It outlives what is deferred or buried in it.
 #pragma once
 
 #include <memory>
@@ -13,8 +14,8 @@ namespace remora {
 
 class Turn;
 
-// Something to be done once at the end of the current event. A member or base of the object that wants it; its
-// destructor takes it off the list.
+// Something to be done once at the end of the current event. A member or base of the object that wants it;
+// its destructor takes it off the list.
 class TurnTask {
  public:
   TurnTask() = default;
@@ -48,8 +49,8 @@ class Turn final {
     while (head_.next_ != &head_) head_.next_->unlink();
   }
 
-  // Runs `task` at the end of the event; deferring it again before that does nothing. A task may be deferred from a
-  // task (itself included): it then runs in the same finish().
+  // Runs `task` at the end of the event; deferring it again before that does nothing. A task may be deferred
+  // from a task (itself included): it then runs in the same finish().
   void defer(TurnTask& task) {
     if (task.next_ != nullptr) return;
     task.prev_ = head_.prev_;
@@ -64,8 +65,8 @@ class Turn final {
     if (object) graves_.emplace_back(object.release(), [](void* p) { delete static_cast<T*>(p); });
   }
 
-  // Runs the deferred tasks in order, then destroys what was buried, until nothing is left of either. Inside itself it
-  // does nothing.
+  // Runs the deferred tasks in order, then destroys what was buried, until nothing is left of either. Inside
+  // itself it does nothing.
   void finish() {
     if (finishing_ || idle()) return;
     finishing_ = true;

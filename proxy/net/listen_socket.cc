@@ -50,8 +50,8 @@ Result<Fd> bind_tcp(const Address& address, const SocketName& name, const Listen
   return fd;
 }
 
-// The Unix sockets this process listens on. Workers on several threads share one of them; the mutex is taken when a
-// listener opens or closes, never while serving.
+// The Unix sockets this process listens on. Workers on several threads share one of them; the mutex is taken
+// when a listener opens or closes, never while serving.
 struct SharedUnixSocket {
   std::string path;
   Fd fd;
@@ -63,12 +63,13 @@ std::mutex unix_mutex;
 std::vector<SharedUnixSocket> unix_sockets;  // guarded by unix_mutex
 
 auto find_unix(const std::string& path) {
-  return std::find_if(unix_sockets.begin(), unix_sockets.end(), [&](const auto& s) { return s.path == path; });
+  return std::find_if(unix_sockets.begin(), unix_sockets.end(),
+                      [&](const auto& s) { return s.path == path; });
 }
 
 // Whether the file at `path` is a socket that nobody listens on any more.
 bool is_stale_socket(const Address& address, const SocketName& name) {
-  struct stat file {};
+  struct stat file{};
   if (::lstat(address.path().c_str(), &file) != 0 || !S_ISSOCK(file.st_mode)) return false;
   const Fd probe = new_socket(AF_UNIX);
   return probe && ::connect(probe.get(), name.get(), name.length) != 0 && errno == ECONNREFUSED;
@@ -88,7 +89,7 @@ Result<SharedUnixSocket> bind_unix(const Address& address, const SocketName& nam
   }
   if (status != 0) return listen_error(address, "bind", errno);
   if (::listen(fd.get(), backlog) != 0) return listen_error(address, "listen", errno);
-  struct stat file {};
+  struct stat file{};
   ::lstat(address.path().c_str(), &file);
   return SharedUnixSocket{address.path(), std::move(fd), file.st_dev, file.st_ino, 0};
 }
@@ -113,8 +114,9 @@ void unshare_unix(const std::string& path) {
   const std::lock_guard lock(unix_mutex);
   const auto found = find_unix(path);
   if (found == unix_sockets.end() || --found->users > 0) return;
-  struct stat file {};
-  const bool ours = ::lstat(path.c_str(), &file) == 0 && file.st_dev == found->device && file.st_ino == found->inode;
+  struct stat file{};
+  const bool ours =
+      ::lstat(path.c_str(), &file) == 0 && file.st_dev == found->device && file.st_ino == found->inode;
   if (ours) ::unlink(path.c_str());
   unix_sockets.erase(found);
 }

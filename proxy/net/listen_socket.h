@@ -12,13 +12,13 @@
 
 namespace remora::net {
 
-// A bound and listening socket, non-blocking and close-on-exec. Destroying it closes it; with the last one of this
-// process for a Unix path, the file goes too.
+// A bound and listening socket, non-blocking and close-on-exec. Destroying it closes it; with the last one of
+// this process for a Unix path, the file goes too.
 class ListenSocket final {
  public:
   // IPv6 sockets take IPv6 only, so that "[::]:80" and "0.0.0.0:80" can stand side by side. TCP sockets have
-  // TCP_NODELAY, which Linux hands down to what they accept. A Unix path that this process already listens on is shared
-  // if options.reuse_port; a socket file left behind by a dead process is replaced.
+  // TCP_NODELAY, which Linux hands down to what they accept. A Unix path that this process already listens on
+  // is shared if options.reuse_port; a socket file left behind by a dead process is replaced.
   static Result<ListenSocket> open(const Address& address, const ListenOptions& options);
 
   ~ListenSocket();

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <random>
 #include <utility>
 #include <vector>
 
@@ -40,8 +41,8 @@ struct Loop::Impl {
   uv_loop_t uv{};
   TimerWheel wheel{read_clock()};
   Turn turn;
-  unsigned depth = 0;                    // of event(), 0 between events
-  TimePoint armed = TimePoint::max();    // when the timer below will fire; max: it is not running
+  unsigned depth = 0;                  // of event(), 0 between events
+  TimePoint armed = TimePoint::max();  // when the timer below will fire; max: it is not running
   UvHandle<uv_timer_t> timer;
   UvHandle<uv_async_t> wakeup;
   std::vector<std::unique_ptr<SignalWatch>> signals;
@@ -50,8 +51,8 @@ struct Loop::Impl {
   std::mutex mutex;  // guards `posted`
   std::vector<Task> posted;
 
-  // Starting a libuv timer costs more than everything else in an event, so one that is early is left alone: it fires,
-  // finds nothing due, and is armed again for what there is then.
+  // Starting a libuv timer costs more than everything else in an event, so one that is early is left alone:
+  // it fires, finds nothing due, and is armed again for what there is then.
   void arm_timer() {
     const auto next = wheel.next_expiry();
     if (!next || *next >= armed) return;
@@ -71,7 +72,8 @@ struct Loop::Impl {
     });
   }
 
-  // Only the loop's thread writes a larger value; a reader that resets it in between loses at most one sample.
+  // Only the loop's thread writes a larger value; a reader that resets it in between loses at most one
+  // sample.
   void note_lag(Duration lag) {
     if (lag.count() > max_lag.load(std::memory_order_relaxed)) {
       max_lag.store(lag.count(), std::memory_order_relaxed);
@@ -98,7 +100,8 @@ struct Loop::Impl {
 
 Loop::Loop() : impl_(std::make_unique<Impl>()) {
   must(uv_loop_init(&impl_->uv), "uv_loop_init");
-  must(impl_->timer.open([&](uv_timer_t* handle) { return uv_timer_init(&impl_->uv, handle); }), "uv_timer_init");
+  must(impl_->timer.open([&](uv_timer_t* handle) { return uv_timer_init(&impl_->uv, handle); }),
+       "uv_timer_init");
   must(impl_->wakeup.open(
            [&](uv_async_t* handle) { return uv_async_init(&impl_->uv, handle, &Impl::on_wakeup); }),
        "uv_async_init");
@@ -113,7 +116,9 @@ Loop::~Loop() {
   impl_->signals.clear();
   impl_->timer.close();
   impl_->wakeup.close();
-  uv_run(&impl_->uv, UV_RUN_DEFAULT);
+  // Without waiting, so that a handle that is still owned is reported below and not waited for.
+  for (int i = 0; i < 3 && uv_run(&impl_->uv, UV_RUN_NOWAIT) != 0; ++i) {
+  }
   if (uv_loop_close(&impl_->uv) != 0) {
     std::fputs("an event loop was destroyed while handles on it were still owned\n", stderr);
     std::abort();
@@ -146,7 +151,8 @@ void Loop::on_signal(int signal_number, std::function<void()> handler) {
   watch->number = signal_number;
   watch->handler = std::move(handler);
   watch->loop = this;
-  must(watch->handle.open([&](uv_signal_t* handle) { return uv_signal_init(&impl_->uv, handle); }), "uv_signal_init");
+  must(watch->handle.open([&](uv_signal_t* handle) { return uv_signal_init(&impl_->uv, handle); }),
+       "uv_signal_init");
   watch->handle->data = watch.get();
   const auto on_signal = [](uv_signal_t* handle, int) {
     auto& received = *static_cast<SignalWatch*>(handle->data);
@@ -176,6 +182,11 @@ void Loop::end_event() {
     impl.arm_timer();
   }
   --impl.depth;
+}
+
+std::uint64_t random_seed() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32U) | device();
 }
 
 }  // namespace remora::net

@@ -1,7 +1,8 @@
 // Where streams come from: the kernel in production (UvNetwork, proxy/net/tcp.h), memory in tests
 // (tests/support/fake_network.h).
 //
-// Thread: one, the loop's. Owner: the worker thread, or a test's World. Outlives every stream and listener it made.
+// Thread: one, the loop's. Owner: the worker thread, or a test's World. Outlives every stream and listener it
+// made.
 #pragma once
 
 #include <memory>
@@ -12,22 +13,26 @@
 
 namespace remora::net {
 
-// A bound, listening socket. Destroying it stops accepting; accepted streams live on.
+// A bound, listening socket. Destroying it stops accepting; accepted streams live on, connections that still
+// wait in its backlog are reset. Not to be destroyed inside its acceptor's callbacks: bury it in the Turn.
 class Listener {
  public:
   virtual ~Listener() = default;
   // The bound address, with the real port when 0 was asked for.
   virtual const Address& address() const = 0;
-  // Stops and resumes taking connections (a limit is reached); they wait in the kernel's backlog meanwhile. Idempotent.
+  // Stops and resumes taking connections (a limit is reached); they wait in the kernel's backlog meanwhile.
+  // Idempotent.
   virtual void pause() = 0;
   virtual void resume() = 0;
 };
 
+// Who is told of new connections. Outlives the listener.
 class Acceptor {
  public:
   // One new connection. The acceptor owns it and calls set_events, or destroys it to refuse.
   virtual void on_accept(std::unique_ptr<Stream> stream) = 0;
-  // No descriptor is left for another connection. The listener pauses by itself and tries again after a second.
+  // No descriptor is left for another connection. The listener pauses by itself and tries again after a
+  // second.
   virtual void on_accept_exhausted() = 0;
 
  protected:
@@ -36,8 +41,10 @@ class Acceptor {
 
 struct ListenOptions {
   int backlog = 4096;
-  // Several listeners, one per worker, may bind the same address and share its connections (SO_REUSEPORT). Unix
-  // sockets cannot: they are bound once and shared by descriptor.
+  // Several listeners, one per worker, may listen on the same address and share its connections. TCP:
+  // SO_REUSEPORT, so another process of the same user that asks for it, too, joins unnoticed; whoever wants
+  // to know that the address is free listens once without. Unix: bound once per process and shared by
+  // descriptor; another process is an error.
   bool reuse_port = true;
 };
 
@@ -49,8 +56,8 @@ class Network {
   virtual Result<std::unique_ptr<Listener>> listen(const Address& address, const ListenOptions& options,
                                                    Acceptor& acceptor) = 0;
 
-  // Starts connecting. The stream is returned at once; events get on_open or on_closed later, never inside this call.
-  // There is no timeout: the caller has a timer and destroys the stream. Destroying it cancels.
+  // Starts connecting. The stream is returned at once; events get on_open or on_closed later, never inside
+  // this call. There is no timeout: the caller has a timer and destroys the stream. Destroying it cancels.
   virtual std::unique_ptr<Stream> connect(const Address& address, Stream::Events& events) = 0;
 };
 

@@ -28,8 +28,8 @@ struct Request {
   ResolverOptions* options;
 };
 
-// The result is handed over at the end of the turn, whether c-ares had it at once or later: then neither resolve() nor
-// c-ares is on the stack, and the owner may do anything.
+// The result is handed over at the end of the turn, whether c-ares had it at once or later: then neither
+// resolve() nor c-ares is on the stack, and the owner may do anything.
 class PendingQuery final : public Resolver::Query, private TurnTask {
  public:
   PendingQuery(Turn& turn, Resolver::Callback callback) : turn_(turn), callback_(std::move(callback)) {}
@@ -83,7 +83,8 @@ Result<Answer> to_answer(const ares_addrinfo& info, const ResolverOptions& optio
     answer.addresses.push_back(std::move(*address));
     ttl = std::min(ttl, node->ai_ttl);
   }
-  for (const auto* cname = info.cnames; cname != nullptr; cname = cname->next) ttl = std::min(ttl, cname->ttl);
+  for (const auto* cname = info.cnames; cname != nullptr; cname = cname->next)
+    ttl = std::min(ttl, cname->ttl);
   if (answer.addresses.empty()) return std::unexpected(resolve_error(ARES_ENODATA));
   tidy(answer.addresses);
   answer.ttl = std::clamp(Duration(std::chrono::seconds(ttl)), options.min_ttl, options.max_ttl);
@@ -93,7 +94,8 @@ Result<Answer> to_answer(const ares_addrinfo& info, const ResolverOptions& optio
 // The address of a host that needs no server.
 std::optional<Address> known_address(const std::string& host) {
   if (auto literal = Address::parse_ip(host, 0)) return literal;
-  const bool local = ::strcasecmp(host.c_str(), "localhost") == 0 || ::strcasecmp(host.c_str(), "localhost.") == 0;
+  const bool local =
+      ::strcasecmp(host.c_str(), "localhost") == 0 || ::strcasecmp(host.c_str(), "localhost.") == 0;
   return local ? Address::parse_ip("127.0.0.1", 0) : std::nullopt;
 }
 
@@ -119,7 +121,8 @@ class Resolver::Channel final {
     const int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
     status_ = ares_init_options(&channel_, &settings, mask);
     if (status_ != ARES_SUCCESS) return;
-    if (!options.servers.empty()) status_ = ares_set_servers_ports_csv(channel_, to_csv(options.servers).c_str());
+    if (!options.servers.empty())
+      status_ = ares_set_servers_ports_csv(channel_, to_csv(options.servers).c_str());
   }
 
   ~Channel() {
@@ -171,7 +174,9 @@ class Resolver::Channel final {
       return;
     }
     auto& poll = channel.sockets_[fd];
-    if (!poll && poll.open([&](uv_poll_t* handle) { return uv_poll_init_socket(channel.loop_.uv(), handle, fd); }) < 0) {
+    if (!poll && poll.open([&](uv_poll_t* handle) {
+          return uv_poll_init_socket(channel.loop_.uv(), handle, fd);
+        }) < 0) {
       channel.sockets_.erase(fd);  // the query times out
       return;
     }
@@ -204,7 +209,8 @@ class Resolver::Channel final {
       timeout_.cancel();
       return;
     }
-    loop_.wheel().arm_in(timeout_, std::chrono::seconds(span.tv_sec) + std::chrono::microseconds(span.tv_usec));
+    loop_.wheel().arm_in(timeout_,
+                         std::chrono::seconds(span.tv_sec) + std::chrono::microseconds(span.tv_usec));
   }
 
   Loop& loop_;
@@ -215,7 +221,8 @@ class Resolver::Channel final {
   MemberTimer<Channel, &Channel::on_timeout> timeout_{*this};
 };
 
-Resolver::Resolver(Loop& loop, const ResolverOptions& options) : channel_(std::make_unique<Channel>(loop, options)) {}
+Resolver::Resolver(Loop& loop, const ResolverOptions& options)
+    : channel_(std::make_unique<Channel>(loop, options)) {}
 
 Resolver::~Resolver() = default;
 

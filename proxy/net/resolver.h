@@ -1,11 +1,12 @@
-// Host names to addresses, through c-ares on the loop: no thread, nothing blocks but the reading of /etc/hosts.
+// Host names to addresses, through c-ares on the loop: no thread, nothing blocks but the reading of
+// /etc/hosts.
 //
-// /etc/hosts and the search domains of /etc/resolv.conf are honoured. IP literals and "localhost" never leave the
-// process (RFC 6761 section 6.3).
+// /etc/hosts and the search domains of /etc/resolv.conf are honoured. IP literals and "localhost" never leave
+// the process (RFC 6761 section 6.3).
 //
-// An answer has addresses of one family: IPv4 if the name has any, else IPv6. Each address counts as an endpoint, and the
-// two addresses of a dual-stack host are not two endpoints; least of all those of "localhost", where an application
-// often listens on 127.0.0.1 only.
+// An answer has addresses of one family: IPv4 if the name has any, else IPv6. Each address counts as an
+// endpoint, and the two addresses of a dual-stack host are not two endpoints; least of all those of
+// "localhost", where an application often listens on 127.0.0.1 only.
 //
 // Thread: the loop's. Owner: whoever looks names up; the loop outlives it, and it outlives its queries.
 #pragma once
@@ -39,10 +40,12 @@ struct Answer {
 
 class Resolver final {
  public:
-  // Errors: kResolveFailed (no such name, or no address), kTimedOut (no server answered), kInvalid (not a name).
+  // Errors: kResolveFailed (no such name, or no address), kTimedOut (no server answered), kInvalid (not a
+  // name).
   using Callback = std::move_only_function<void(Result<Answer>)>;
 
-  // A name being looked up. Destroying it cancels: the callback does not come. It may be destroyed in the callback.
+  // A name being looked up. Destroying it cancels: the callback does not come. It may be destroyed in the
+  // callback.
   class Query {
    public:
     virtual ~Query() = default;

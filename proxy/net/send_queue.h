@@ -1,8 +1,8 @@
-// Bytes that the kernel has not taken yet, in blocks that never move: what is being written stays where it is while more
-// is appended behind it.
+// Bytes that the kernel has not taken yet, in blocks that never move: what is being written stays where it is
+// while more is appended behind it.
 //
-// Thread: the loop's. Owner: the stream, which has one only while there is something in it. append() is O(bytes),
-// everything else O(blocks touched).
+// Thread: the loop's. Owner: the stream, which has one only while there is something in it. append() is
+// O(bytes), everything else O(blocks touched).
 #pragma once
 
 #include <cstddef>
@@ -21,8 +21,8 @@ class SendQueue final {
   // Copies `bytes` to the end.
   void append(std::string_view bytes);
 
-  // Fills `pieces` with the first bytes, at most `max_bytes`, and returns how many pieces were used. They stay valid
-  // until consume() passes them.
+  // Fills `pieces` with the first bytes, at most `max_bytes`, and returns how many pieces were used. They
+  // stay valid until consume() passes them.
   std::size_t front(std::span<std::string_view> pieces, std::size_t max_bytes) const;
 
   // Forgets the first `count` bytes; not more than size().

@@ -1,10 +1,10 @@
-// An ordered stream of bytes with back-pressure and half-close: TCP, a Unix socket, TLS over either, or a test's pipe.
-// Everything above sees only this.
+// An ordered stream of bytes with back-pressure and half-close: TCP, a Unix socket, TLS over either, or a
+// test's pipe. Everything above sees only this.
 //
-// Thread: one, the loop's. Owner: whoever asked Network for it; destroying it closes the connection at once and no
-// callback comes after. With bytes still queued they are lost and the connection is reset, so that the peer can tell:
-// wait for on_drained first. It must not be destroyed inside one of its own callbacks: bury it in the Turn. In callbacks
-// of other streams, and anywhere else, it may be.
+// Thread: one, the loop's. Owner: whoever asked Network for it; destroying it closes the connection at once
+// and no callback comes after. With bytes still queued they are lost and the connection is reset, so that the
+// peer can tell: wait for on_drained first. It must not be destroyed inside one of its own callbacks: bury it
+// in the Turn. In callbacks of other streams, and anywhere else, it may be.
 //
 // No callback comes inside a call to a stream, to Network::connect or to Network::listen.
 //
@@ -36,12 +36,13 @@ class Stream {
     virtual void on_end() = 0;
     // send() returned false before, and the queue is now below the low-water mark.
     virtual void on_writable() = 0;
-    // The queue is empty after send() or end() had left something in it. The FIN that end() asked for is on its way. If
-    // queued() is 0 after send() and end() on an open stream, nothing was left and this does not come.
+    // The queue is empty after send() or end() had left something in it. The FIN that end() asked for is on
+    // its way. If queued() is 0 after send() and end() on an open stream, nothing was left and this does not
+    // come.
     virtual void on_drained() {}
-    // The connection failed (refused, timed out, reset). Last callback; the socket is closed already. What the peer
-    // sent before is delivered first, unless reading is paused or the connection itself failed. Side and retry are the
-    // owner's business: the error says only what happened.
+    // The connection failed (refused, timed out, reset). Last callback; the socket is closed already. What
+    // the peer sent before is delivered first, unless reading is paused or the connection itself failed. Side
+    // and retry are the owner's business: the error says only what happened.
     //   kConnectionRefused, kTimedOut, kConnectFailed, kPermissionDenied, kLimit, kInvalid: before on_open
     //   kReset, kTimedOut: after it
     virtual void on_closed(const Error& error) = 0;
@@ -52,25 +53,25 @@ class Stream {
 
   virtual ~Stream() = default;
 
-  // Who is told. May be exchanged at any time, inside a callback too. Null: nobody is told any more, and nothing is read.
-  // An accepted stream starts reading when it first gets its events.
+  // Who is told. May be exchanged at any time, inside a callback too. Null: nobody is told any more, and
+  // nothing is read. An accepted stream starts reading when it first gets its events.
   virtual void set_events(Events* events) = 0;
 
-  // Sends all pieces in order: what the kernel does not take at once is copied and queued. Returns false when the queue
-  // is above the high-water mark (256 KiB), and until on_writable then: stop feeding. Everything given is accepted in any
-  // case. While connecting everything is queued. Ignored after end(), reset() or on_closed, and when writing has failed:
-  // on_closed follows once everything readable has been read.
+  // Sends all pieces in order: what the kernel does not take at once is copied and queued. Returns false when
+  // the queue is above the high-water mark (256 KiB), and until on_writable then: stop feeding. Everything
+  // given is accepted in any case. While connecting everything is queued. Ignored after end(), reset() or
+  // on_closed, and when writing has failed: on_closed follows once everything readable has been read.
   virtual bool send(std::span<const std::string_view> pieces) = 0;
 
   // Half-close: FIN after what is queued. Idempotent.
   virtual void end() = 0;
 
-  // Closes at once with RST where the transport has one, so that the peer can tell it from a clean end. No callback comes
-  // after; the object remains to be destroyed.
+  // Closes at once with RST where the transport has one, so that the peer can tell it from a clean end. No
+  // callback comes after; the object remains to be destroyed.
   virtual void reset() = 0;
 
-  // Stops and resumes delivery of on_data and on_end. Idempotent, free of system calls if no bytes come in between. While
-  // paused, a failure may go unnoticed.
+  // Stops and resumes delivery of on_data and on_end. Idempotent, free of system calls if no bytes come in
+  // between. While paused, a failure may go unnoticed.
   virtual void pause() = 0;
   virtual void resume() = 0;
 

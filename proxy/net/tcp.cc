@@ -15,12 +15,13 @@ namespace remora::net {
 
 namespace {
 
-// Connections taken per readiness event; the rest waits for the next loop iteration, after the open connections.
+// Connections taken per readiness event; the rest waits for the next loop iteration, after the open
+// connections.
 constexpr int kAcceptBatch = 16;
 constexpr Duration kExhaustedPause = 1s;
 
-// Accepts by hand on a uv_poll_t: libuv's own listener answers a lack of descriptors by dropping connections, and does
-// not say who the peer is without another system call.
+// Accepts by hand on a uv_poll_t: libuv's own listener answers a lack of descriptors by dropping connections,
+// and does not say who the peer is without another system call.
 class UvListener final : public Listener {
  public:
   UvListener(NetworkContext& context, ListenSocket socket, Acceptor& acceptor)

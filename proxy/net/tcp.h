@@ -1,7 +1,7 @@
 // The kernel's Network: TCP over IPv4 and IPv6, and Unix sockets, on one Loop.
 //
-// Thread: the loop's. Owner: the worker. The loop must outlive it; it must outlive its streams and listeners. The
-// process must ignore SIGPIPE.
+// Thread: the loop's. Owner: the worker. The loop must outlive it; it must outlive its streams and listeners.
+// The process must ignore SIGPIPE.
 #pragma once
 
 #include <memory>

@@ -14,7 +14,8 @@ enum class Attempt : std::uint8_t {
   kConnection,  // reading and writing afterwards
 };
 
-// `status` is a negative libuv status (on Unix: -errno). The detail is the system's text, preceded by `what` if given.
+// `status` is a negative libuv status (on Unix: -errno). The detail is the system's text, preceded by `what`
+// if given.
 Error uv_error(int status, Attempt attempt, std::string_view what = {});
 
 }  // namespace remora::net

@@ -1,8 +1,10 @@
-// The owner of one libuv handle. libuv may touch a handle until its close callback, which comes a loop iteration after
-// uv_close(): so the handle lives on the heap and frees itself there, while its owner is gone at once.
+// The owner of one libuv handle. libuv may touch a handle until its close callback, which comes a loop
+// iteration after uv_close(): so the handle lives on the heap and frees itself there, while its owner is gone
+// at once.
 //
-// The close protocol exists only here. While it is owned, handle->data belongs to the owner; close() sets it to null,
-// so that a callback still on its way (a cancelled request) can see that nobody is interested any more.
+// The close protocol exists only here. While it is owned, handle->data belongs to the owner; close() sets it
+// to null, so that a callback still on its way (a cancelled request) can see that nobody is interested any
+// more.
 //
 // Thread: the loop's. For proxy/net only.
 #pragma once
@@ -35,7 +37,8 @@ class UvHandle final {
   explicit UvHandle(UvHandle<Derived>&& other) noexcept
       : handle_(reinterpret_cast<Handle*>(other.release())) {}
 
-  // Allocates a handle and calls `initialise(handle)`, which returns a libuv status. On failure it stays empty.
+  // Allocates a handle and calls `initialise(handle)`, which returns a libuv status. On failure it stays
+  // empty.
   template <typename Initialise>
   int open(Initialise&& initialise) {
     close();

@@ -176,8 +176,8 @@ void UvStream::start_reading() {
   reading_ = uv_read_start(handle_.get(), &UvStream::on_alloc, &UvStream::on_read) == 0;
 }
 
-// Stopping libuv would cost two epoll_ctl calls for a pause that is over within the event. So nothing happens until
-// bytes do arrive (on_alloc).
+// Stopping libuv would cost two epoll_ctl calls for a pause that is over within the event. So nothing happens
+// until bytes do arrive (on_alloc).
 void UvStream::pause() { paused_ = true; }
 
 void UvStream::resume() {
@@ -213,9 +213,9 @@ void UvStream::received(ssize_t count, const char* bytes) {
   }
 }
 
-// libuv reports the end also for a connection that was reset after its last bytes (EPOLLHUP behind a short read), and a
-// failed write swallows the reset. Taking either for a clean end would hide that bytes are missing. EPIPE is no such
-// case: the reset came after the peer's FIN, so everything it sent is here.
+// libuv reports the end also for a connection that was reset after its last bytes (EPOLLHUP behind a short
+// read), and a failed write swallows the reset. Taking either for a clean end would hide that bytes are
+// missing. EPIPE is no such case: the reset came after the peer's FIN, so everything it sent is here.
 void UvStream::ended() {
   reading_ = false;
   const int error = failure_ != 0 ? failure_ : socket_error();
@@ -347,15 +347,15 @@ void UvStream::end() {
   }
 }
 
-// Not uv_shutdown(): with a queue of our own there is nothing for it to wait for, and it needs an allocation and another
-// loop iteration. A failure means that the connection is gone, which the reading side reports.
+// Not uv_shutdown(): with a queue of our own there is nothing for it to wait for, and it needs an allocation
+// and another loop iteration. A failure means that the connection is gone, which the reading side reports.
 void UvStream::send_fin() {
   end_sent_ = true;
   ::shutdown(fd_of(handle_.get()), SHUT_WR);
 }
 
-// When the peer is gone, what it sent before may still wait to be read (a response to an upload it did not want): the
-// reading side, which sees the end next, reports the failure then. Otherwise nobody else would.
+// When the peer is gone, what it sent before may still wait to be read (a response to an upload it did not
+// want): the reading side, which sees the end next, reports the failure then. Otherwise nobody else would.
 void UvStream::note_write_error(int status) {
   failure_ = status;
   pending_.reset();

@@ -1,8 +1,8 @@
-// Stream on a libuv TCP or Unix socket: what the kernel takes at once is never copied, the rest is queued and written by
-// one outstanding uv_write at a time.
+// Stream on a libuv TCP or Unix socket: what the kernel takes at once is never copied, the rest is queued and
+// written by one outstanding uv_write at a time.
 //
-// Thread: the loop's. Owner: see Stream. For proxy/net only. An idle stream holds its libuv handle and this object, no
-// buffer: all streams of a network read into one.
+// Thread: the loop's. Owner: see Stream. For proxy/net only. An idle stream holds its libuv handle and this
+// object, no buffer: all streams of a network read into one.
 #pragma once
 
 #include <uv.h>
@@ -25,8 +25,8 @@ namespace remora::net {
 
 class UvStream;
 
-// Failures that were noticed inside a call to a stream. They are reported at the end of the turn, because callbacks never
-// come inside a call.
+// Failures that were noticed inside a call to a stream. They are reported at the end of the turn, because
+// callbacks never come inside a call.
 class FailureList final : public TurnTask {
  public:
   explicit FailureList(Turn& turn) : turn_(turn) {}

@@ -53,13 +53,39 @@ TEST_SUITE("address") {
 
   TEST_CASE("names, halves and other texts are refused") {
     using namespace std::string_view_literals;
-    for (const auto text :
-         {""sv, ":"sv, ":80"sv, "127.0.0.1"sv, "127.0.0.1:"sv, "127.0.0.1:65536"sv, "127.0.0.1:-1"sv, "127.0.0.1:+1"sv,
-          "127.0.0.1: 80"sv, " 127.0.0.1:80"sv, "127.0.0.1:80 "sv, "127.0.0.1:8x"sv, "127.0.0.1:000080"sv,
-          "127.1:80"sv, "0x7f.0.0.1:80"sv, "127.0.0.01:80"sv, "256.0.0.1:80"sv, "localhost:80"sv, "example.com:80"sv,
-          "::1:80"sv, "[::1]"sv, "[::1"sv, "[::1]80"sv, "[::1]]:80"sv, "[]:80"sv, "[127.0.0.1]:80"sv, "[::1%lo]:80"sv,
-          "[::g]:80"sv, "unix:"sv, "http://127.0.0.1:80"sv, "127.0.0.1\0:80"sv, "127.0.0.1\0.evil:80"sv,
-          "unix:/a\0b"sv}) {
+    for (const auto text : {""sv,
+                            ":"sv,
+                            ":80"sv,
+                            "127.0.0.1"sv,
+                            "127.0.0.1:"sv,
+                            "127.0.0.1:65536"sv,
+                            "127.0.0.1:-1"sv,
+                            "127.0.0.1:+1"sv,
+                            "127.0.0.1: 80"sv,
+                            " 127.0.0.1:80"sv,
+                            "127.0.0.1:80 "sv,
+                            "127.0.0.1:8x"sv,
+                            "127.0.0.1:000080"sv,
+                            "127.1:80"sv,
+                            "0x7f.0.0.1:80"sv,
+                            "127.0.0.01:80"sv,
+                            "256.0.0.1:80"sv,
+                            "localhost:80"sv,
+                            "example.com:80"sv,
+                            "::1:80"sv,
+                            "[::1]"sv,
+                            "[::1"sv,
+                            "[::1]80"sv,
+                            "[::1]]:80"sv,
+                            "[]:80"sv,
+                            "[127.0.0.1]:80"sv,
+                            "[::1%lo]:80"sv,
+                            "[::g]:80"sv,
+                            "unix:"sv,
+                            "http://127.0.0.1:80"sv,
+                            "127.0.0.1\0:80"sv,
+                            "127.0.0.1\0.evil:80"sv,
+                            "unix:/a\0b"sv}) {
       CAPTURE(text);
       CHECK_FALSE(Address::parse(text));
     }
@@ -132,7 +158,8 @@ TEST_SUITE("address") {
     CHECK(name->port == 8080);
     CHECK(parse_host_port("[::1]:80")->host == "::1");
     CHECK(parse_host_port("a:0")->port == 0);
-    for (const char* text : {"", "a", "a:", ":1", "a:b", "::1:80", "[]:1", "[a]:1", "[::1:1", "::1]:1", "a:65536"}) {
+    for (const char* text :
+         {"", "a", "a:", ":1", "a:b", "::1:80", "[]:1", "[a]:1", "[::1:1", "::1]:1", "a:65536"}) {
       CAPTURE(text);
       CHECK_FALSE(parse_host_port(text));
     }
@@ -179,8 +206,9 @@ TEST_SUITE("cidr") {
   }
 
   TEST_CASE("other texts are refused") {
-    for (const char* text : {"", "/", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8x", "10.0.0/8",
-                             "::/129", "name/8", "10.0.0.0/8/8", "10.0.0.0/99999999999999999999"}) {
+    for (const char* text :
+         {"", "/", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8x", "10.0.0/8", "::/129",
+          "name/8", "10.0.0.0/8/8", "10.0.0.0/99999999999999999999"}) {
       CAPTURE(text);
       CHECK_FALSE(Cidr::parse(text));
     }

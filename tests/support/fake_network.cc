@@ -50,21 +50,23 @@ class FakeListener final : public net::Listener {
   MemberTimer<FakeListener, &FakeListener::try_again> retry_{*this};
 };
 
-Result<std::unique_ptr<net::Listener>> FakeNetwork::listen(const Address& address, const net::ListenOptions& options,
+Result<std::unique_ptr<net::Listener>> FakeNetwork::listen(const Address& address,
+                                                           const net::ListenOptions& options,
                                                            net::Acceptor& acceptor) {
   if (const auto& error = at(address).listen_error) return std::unexpected(*error);
   Address bound = address;
   if (bound.is_ip() && bound.port() == 0) bound.set_port(next_port_++);
   const FakeListener* existing = listener_for(bound);
   if (existing != nullptr && (!options.reuse_port || !existing->shared())) {
-    return std::unexpected(
-        Error(ErrorCode::kAddressInUse, Side::kInternal, Retry::kNo, bound.to_string() + ": address already in use"));
+    return std::unexpected(Error(ErrorCode::kAddressInUse, Side::kInternal, Retry::kNo,
+                                 bound.to_string() + ": address already in use"));
   }
   return std::make_unique<FakeListener>(*this, bound, options.reuse_port, acceptor);
 }
 
 std::unique_ptr<net::Stream> FakeNetwork::connect(const Address& address, net::Stream::Events& events) {
-  Address from = address.is_unix() ? Address::unix_path("") : *Address::parse_ip("127.0.0.1", next_client_port_++);
+  Address from =
+      address.is_unix() ? Address::unix_path("") : *Address::parse_ip("127.0.0.1", next_client_port_++);
   return connect_from(from, address, events);
 }
 

@@ -1,8 +1,9 @@
-// A Network in memory, for tests of whole workers in virtual time. Nothing happens by itself: bytes move, connections
-// open and listeners accept only in pump() and settle(), one event at a time, with Turn::finish after each, as on
-// a real loop. The order is the same in every run.
+// A Network in memory, for tests of whole workers in virtual time. Nothing happens by itself: bytes move,
+// connections open and listeners accept only in pump() and settle(), one event at a time, with Turn::finish
+// after each, as on a real loop. The order is the same in every run.
 //
-// Thread: the test's. Owner: the test; it outlives the streams and listeners it made, the wheel and the turn outlive it.
+// Thread: the test's. Owner: the test; it outlives the streams and listeners it made, the wheel and the turn
+// outlive it.
 #pragma once
 
 #include <cstddef>
@@ -43,11 +44,13 @@ class FakeNetwork final : public net::Network {
                                                 net::Acceptor& acceptor) override;
   std::unique_ptr<net::Stream> connect(const Address& address, net::Stream::Events& events) override;
   // As connect(), but the acceptor sees `from` as the peer.
-  std::unique_ptr<net::Stream> connect_from(const Address& from, const Address& address, net::Stream::Events& events);
+  std::unique_ptr<net::Stream> connect_from(const Address& from, const Address& address,
+                                            net::Stream::Events& events);
 
   // The knobs of an address; made with defaults when first asked for.
   AddressKnobs& at(const Address& address) { return addresses_[address.to_string()]; }
-  // The end itself, and the other one, of a stream that this network made. Null: there is no other end (any more).
+  // The end itself, and the other one, of a stream that this network made. Null: there is no other end (any
+  // more).
   static FakeStream& end_of(net::Stream& stream) { return static_cast<FakeStream&>(stream); }
   static FakeStream* other_end_of(net::Stream& stream) { return end_of(stream).other(); }
 

@@ -13,7 +13,9 @@ namespace remora::testing {
 
 namespace {
 
-Error connection_reset() { return {ErrorCode::kReset, Side::kInternal, Retry::kNo, "connection reset by peer"}; }
+Error connection_reset() {
+  return {ErrorCode::kReset, Side::kInternal, Retry::kNo, "connection reset by peer"};
+}
 
 }  // namespace
 
@@ -85,7 +87,8 @@ std::size_t FakeStream::wire_room() const {
 }
 
 void FakeStream::move_to_wire(std::string_view bytes) {
-  if (knobs_.break_after_sent) bytes = bytes.substr(0, *knobs_.break_after_sent - std::min(sent_, *knobs_.break_after_sent));
+  if (knobs_.break_after_sent)
+    bytes = bytes.substr(0, *knobs_.break_after_sent - std::min(sent_, *knobs_.break_after_sent));
   sent_ += bytes.size();
   if (other_ != nullptr) {
     other_->inbox_.append(bytes);

@@ -1,9 +1,9 @@
-// One end of an in-memory connection; see fake_network.h. It keeps the contract of net::Stream and behaves as a socket
-// does where the contract leaves room: bytes already sent arrive before the reset that follows them, closing with
-// unread or queued bytes resets the connection, sending to a closed peer answers with a reset.
+// One end of an in-memory connection; see fake_network.h. It keeps the contract of net::Stream and behaves as
+// a socket does where the contract leaves room: bytes already sent arrive before the reset that follows them,
+// closing with unread or queued bytes resets the connection, sending to a closed peer answers with a reset.
 //
-// Thread: the test's. Owner: as for any Stream. Destroying it inside its own callback aborts the test: the contract
-// forbids it.
+// Thread: the test's. Owner: as for any Stream. Destroying it inside its own callback aborts the test: the
+// contract forbids it.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +23,9 @@ class FakeNetwork;
 
 // How one end behaves. May be changed at any time.
 struct StreamKnobs {
-  std::size_t read_limit = std::size_t{64} * 1024;     // most bytes per on_data
-  std::size_t wire_capacity = std::size_t{64} * 1024;  // bytes this end may have on the way, not yet read by the peer
+  std::size_t read_limit = std::size_t{64} * 1024;  // most bytes per on_data
+  std::size_t wire_capacity =
+      std::size_t{64} * 1024;  // bytes this end may have on the way, not yet read by the peer
   std::size_t high_water = std::size_t{256} * 1024;
   std::size_t low_water = std::size_t{64} * 1024;
   bool stall_reading = false;  // nothing is delivered to this end

@@ -1,4 +1,5 @@
-// A client or backend that speaks literal bytes over a Network: it records what it receives and sends what it is told.
+// A client or backend that speaks literal bytes over a Network: it records what it receives and sends what it
+// is told.
 //
 // Thread: the test's. Owner: the test; the network outlives it.
 #pragma once

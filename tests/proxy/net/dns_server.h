@@ -1,12 +1,6 @@
-// A DNS server on loopback that says what a test tells it to: UDP and TCP on one port, in a thread of its own.
+// A DNS server on loopback that says what a test tells it to: UDP and TCP on one port, in a thread of its
+// own.
 #pragma once
-
-#include <cstdint>
-#include <map>
-#include <string>
-#include <thread>
-#include <utility>
-#include <vector>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -16,8 +10,14 @@
 
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
+#include <map>
+#include <string>
 #include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include "base/address.h"
 #include "proxy/net/fd.h"
@@ -79,7 +79,8 @@ class DnsServer final {
       return false;
     }
     net::Fd tcp(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (::bind(tcp.get(), reinterpret_cast<sockaddr*>(&name), length) != 0 || ::listen(tcp.get(), 16) != 0) return false;
+    if (::bind(tcp.get(), reinterpret_cast<sockaddr*>(&name), length) != 0 || ::listen(tcp.get(), 16) != 0)
+      return false;
     tcp_ = std::move(tcp);
     address_ = *Address::from_sockaddr(reinterpret_cast<sockaddr*>(&name));
     return true;
@@ -87,8 +88,8 @@ class DnsServer final {
 
   void serve() {
     for (;;) {
-      std::array<pollfd, 3> ready{
-          pollfd{wakeup_[0], POLLIN, 0}, pollfd{udp_.get(), POLLIN, 0}, pollfd{tcp_.get(), POLLIN, 0}};
+      std::array<pollfd, 3> ready{pollfd{wakeup_[0], POLLIN, 0}, pollfd{udp_.get(), POLLIN, 0},
+                                  pollfd{tcp_.get(), POLLIN, 0}};
       if (::poll(ready.data(), ready.size(), -1) < 0) continue;
       if (ready[0].revents != 0) return;
       if (ready[1].revents != 0) serve_udp();
@@ -100,11 +101,13 @@ class DnsServer final {
     std::array<char, 4096> bytes{};
     sockaddr_in from{};
     socklen_t length = sizeof from;
-    const ssize_t size = ::recvfrom(udp_.get(), bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&from), &length);
+    const ssize_t size =
+        ::recvfrom(udp_.get(), bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&from), &length);
     if (size < 12) return;
     ++udp_queries_;
     const std::string reply = answer({bytes.data(), static_cast<std::size_t>(size)}, false);
-    if (!reply.empty()) ::sendto(udp_.get(), reply.data(), reply.size(), 0, reinterpret_cast<sockaddr*>(&from), length);
+    if (!reply.empty())
+      ::sendto(udp_.get(), reply.data(), reply.size(), 0, reinterpret_cast<sockaddr*>(&from), length);
   }
 
   // One query per connection; c-ares asks no more of one whose answer it waits for.
@@ -113,7 +116,8 @@ class DnsServer final {
     std::array<unsigned char, 2> size{};
     if (::recv(client.get(), size.data(), 2, MSG_WAITALL) != 2) return;
     std::string query(static_cast<std::size_t>(size[0] << 8 | size[1]), '\0');
-    if (::recv(client.get(), query.data(), query.size(), MSG_WAITALL) != static_cast<ssize_t>(query.size())) return;
+    if (::recv(client.get(), query.data(), query.size(), MSG_WAITALL) != static_cast<ssize_t>(query.size()))
+      return;
     ++tcp_queries_;
     const std::string reply = answer(query, true);
     std::string framed;

@@ -22,7 +22,9 @@ struct Fixture {
   TimerWheel wheel{TimePoint(1h)};
   FakeNetwork network{wheel, turn};
 
-  std::unique_ptr<RawPeer> connect(const Address& address = kApp) { return RawPeer::connect(network, address); }
+  std::unique_ptr<RawPeer> connect(const Address& address = kApp) {
+    return RawPeer::connect(network, address);
+  }
 };
 
 }  // namespace
@@ -165,8 +167,8 @@ TEST_SUITE("fake network") {
   TEST_CASE_FIXTURE(Fixture, "a client may come from any address") {
     RawServer server(network, kApp);
     const Address from = *Address::parse("203.0.113.9:5555");
-    const auto client = RawPeer::dial(
-        [&](net::Stream::Events& events) { return network.connect_from(from, kApp, events); });
+    const auto client =
+        RawPeer::dial([&](net::Stream::Events& events) { return network.connect_from(from, kApp, events); });
     network.settle();
     CHECK(server[0].stream()->peer() == from);
   }

@@ -1,5 +1,5 @@
-// The places in which the contract of Stream and Network is tested: real sockets on a real loop, and the fake network of
-// tests/support. A world turns until a predicate holds; nothing sleeps.
+// The places in which the contract of Stream and Network is tested: real sockets on a real loop, and the fake
+// network of tests/support. A world turns until a predicate holds; nothing sleeps.
 #pragma once
 
 #include <csignal>

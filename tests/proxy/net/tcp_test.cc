@@ -145,7 +145,8 @@ TEST_SUITE("tcp") {
     TcpWorld world;
     RawServer server(world.network(), world.listen_address());
     const auto first = RawPeer::connect(world.network(), server.address());
-    REQUIRE(world.run_until([&] { return server.size() == 1; }));  // libuv takes a descriptor of its own with the first
+    REQUIRE(world.run_until(
+        [&] { return server.size() == 1; }));  // libuv takes a descriptor of its own with the first
     std::vector<net::Fd> clients;
     for (int i = 0; i < 5; ++i) {
       clients.push_back(raw_socket(AF_INET));
@@ -185,7 +186,8 @@ TEST_SUITE("tcp") {
       const int fd = std::stoi(entry.path().filename().string());
       sockaddr_storage peer{};
       socklen_t length = sizeof peer;
-      if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) != 0 || peer.ss_family != AF_INET) continue;
+      if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) != 0 || peer.ss_family != AF_INET)
+        continue;
       int on = 0;
       length = sizeof on;
       REQUIRE(::getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &length) == 0);
@@ -219,7 +221,8 @@ TEST_SUITE("tcp") {
 
   TEST_CASE("a connect that the kernel refuses at once fails later") {
     TcpWorld world;
-    auto client = RawPeer::connect(world.network(), *Address::parse("[fe80::1]:80"));  // link-local without a link
+    auto client =
+        RawPeer::connect(world.network(), *Address::parse("[fe80::1]:80"));  // link-local without a link
     CHECK_FALSE(client->error());
     REQUIRE(world.run_until([&] { return client->error().has_value(); }));
     CHECK_FALSE(client->open());
@@ -299,7 +302,8 @@ TEST_SUITE("unix sockets") {
     REQUIRE(::listen(other.get(), 1) == 0);
     CHECK(listen_failure(world.network(), address).code == ErrorCode::kAddressInUse);
     CHECK(raw_connect(raw_socket(AF_UNIX), address));
-    CHECK(listen_failure(world.network(), address).code == ErrorCode::kAddressInUse);  // its backlog is full now
+    CHECK(listen_failure(world.network(), address).code ==
+          ErrorCode::kAddressInUse);  // its backlog is full now
   }
 
   TEST_CASE("a file that is no socket is left alone") {
@@ -324,6 +328,7 @@ TEST_SUITE("unix sockets") {
     UnixWorld world;
     CHECK(listen_failure(world.network(), Address::unix_path("/nonexistent/directory/socket")).code ==
           ErrorCode::kInvalid);
-    CHECK(listen_failure(world.network(), Address::unix_path(std::string(200, 'x'))).code == ErrorCode::kInvalid);
+    CHECK(listen_failure(world.network(), Address::unix_path(std::string(200, 'x'))).code ==
+          ErrorCode::kInvalid);
   }
 }
