@@ -39,7 +39,9 @@ struct Draft {
   std::vector<ClusterReference> references;
   std::vector<std::vector<Where>> hashes;  // beside `routes`: where `hash` stands
   Where admin;                             // of the admin address
-  bool listeners_missing = false;          // not one [[listener]] in the file, not even a wrong one
+  bool clusters_unnamed =
+      false;  // a cluster's name could not be read: a name that is missing may be that one
+  bool listeners_missing = false;  // not one [[listener]] in the file, not even a wrong one
 };
 
 // Each reads its tables into the draft, with everything that can be judged without looking at other tables.

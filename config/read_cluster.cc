@@ -99,12 +99,15 @@ void read_balance(const TableReader& reader, lb::Settings& balance) {
 }  // namespace
 
 void read_clusters(const TableReader& top, Draft& draft) {
+  const auto* node = top.find("cluster");
+  draft.clusters_unnamed = node != nullptr && node->kind != Node::Kind::kArray;
   for (const auto& item : top.tables("cluster", "cluster")) {
     const TableReader reader(item.node, "cluster", named(item, "cluster"), draft.report);
     draft.config.clusters.emplace_back();
     draft.endpoints.emplace_back();
     auto& cluster = draft.config.clusters.back();
     read_name(reader, cluster);
+    if (cluster.name.empty()) draft.clusters_unnamed = true;
     draft.clusters.push_back(reader.where());
     read_endpoints(reader, draft, cluster);
     read_balance(reader, cluster.balance);

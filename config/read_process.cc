@@ -23,7 +23,8 @@ void read_workers(const TableReader& reader, Draft& draft) {
     draft.config.runtime.workers = draft.hooks.cores ? draft.hooks.cores() : granted_cores();
     return;
   }
-  if (node->kind == Node::Kind::kString && !node->from_environment) {
+  const bool number = node->kind == Node::Kind::kInteger || node->from_environment;
+  if (!number && node->kind != Node::Kind::kBroken) {
     reader.problem("workers", describe(*node) + ", write a whole number from 1 to 256, or \"auto\"");
     return;
   }

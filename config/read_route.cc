@@ -133,8 +133,9 @@ Forward read_weighted(const TableReader& reader, Draft& draft) {
 
 Redirect read_redirect(const TableReader& reader) {
   Redirect redirect;
-  if (const auto status = reader.integer("status", 301, 308)) {
-    if (*status == 304 || *status == 305 || *status == 306) {
+  static constexpr std::array<std::int64_t, 5> kStatuses{301, 302, 303, 307, 308};
+  if (const auto status = reader.integer("status", 0, 999)) {
+    if (std::ranges::find(kStatuses, *status) == kStatuses.end()) {
       reader.problem("status", fmt::format("{} is not a redirect, write 301, 302, 303, 307 or 308", *status));
     }
     redirect.status = static_cast<std::uint16_t>(*status);

@@ -115,7 +115,7 @@ std::optional<Duration> read_duration(const Item& item, Duration least, Duration
     value = parse_duration(node.text);
   } else if (node.kind == Kind::kInteger || node.kind == Kind::kFloat) {
     const auto meant = parse_duration(node.text);  // its message has the remedy
-    const auto comma = meant ? std::string::npos : meant.error().rfind(", ");
+    const auto comma = meant ? std::string::npos : meant.error().find(", write");
     value = std::unexpected(
         fmt::format("{} is a number without a unit{}", node.text,
                     comma == std::string::npos ? ", write \"5s\"" : meant.error().substr(comma)));
@@ -140,7 +140,7 @@ std::optional<std::uint64_t> read_size(const Item& item, std::uint64_t least, st
     value = parse_size(node.text);
   } else if (node.kind == Kind::kInteger || node.kind == Kind::kFloat) {
     const auto meant = parse_size(node.text);
-    const auto comma = meant ? std::string::npos : meant.error().rfind(", ");
+    const auto comma = meant ? std::string::npos : meant.error().find(", write");
     value = std::unexpected(
         fmt::format("{} is a number without a unit{}", node.text,
                     comma == std::string::npos ? ", write \"64KiB\"" : meant.error().substr(comma)));
@@ -222,9 +222,9 @@ void TableReader::duration(std::string_view key, Duration& out, Duration least, 
   if (const auto value = read_duration({node, where(key)}, least, most, report_)) out = *value;
 }
 
-std::optional<std::size_t> TableReader::word(std::string_view key,
-                                             std::span<const std::string_view> words) const {
-  const auto chosen = string(key, quoted(words.front()));
+std::optional<std::size_t> TableReader::word(std::string_view key, std::span<const std::string_view> words,
+                                             std::string_view example) const {
+  const auto chosen = string(key, quoted(example));
   if (!chosen) return std::nullopt;
   const auto found = std::ranges::find(words, *chosen);
   if (found != words.end()) return static_cast<std::size_t>(found - words.begin());

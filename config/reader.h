@@ -77,8 +77,12 @@ class TableReader final {
   void choice(std::string_view key, Enum& out,
               std::span<const std::pair<std::string_view, Enum>> words) const {
     std::vector<std::string_view> names;
-    for (const auto& [name, value] : words) names.push_back(name);
-    const auto chosen = word(key, names);
+    std::string_view example;
+    for (const auto& [name, value] : words) {
+      names.push_back(name);
+      if (value == out) example = name;
+    }
+    const auto chosen = word(key, names, example);
     if (chosen) out = words[*chosen].second;
   }
 
@@ -93,7 +97,8 @@ class TableReader final {
 
  private:
   const Node* usable(std::string_view key) const;
-  std::optional<std::size_t> word(std::string_view key, std::span<const std::string_view> words) const;
+  std::optional<std::size_t> word(std::string_view key, std::span<const std::string_view> words,
+                                  std::string_view example) const;
   void report_unknown() const;
 
   const Node* node_;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kLongestWord = 64;
 constexpr std::size_t kMostCandidates = 200;
+constexpr std::size_t kShortestStem = 3;
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -50,10 +51,13 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
   std::size_t best = std::numeric_limits<std::size_t>::max();
   std::optional<std::string> found;
   for (const auto candidate : candidates.first(std::min(candidates.size(), kMostCandidates))) {
-    const auto longer = std::max(candidate.size(), wanted.size());
-    const auto shorter = std::min(candidate.size(), wanted.size());
-    if (longer - shorter > allowed || candidate.size() > kLongestWord) continue;
-    const auto distance = edit_distance(wanted, lower(candidate));
+    const auto known = lower(candidate);
+    const auto longer = std::max(known.size(), wanted.size());
+    const auto shorter = std::min(known.size(), wanted.size());
+    const bool shortened =
+        shorter >= kShortestStem && (known.starts_with(wanted) || wanted.starts_with(known));
+    if ((longer - shorter > allowed && !shortened) || known.size() > kLongestWord) continue;
+    const auto distance = shortened ? std::min(allowed, longer - shorter) : edit_distance(wanted, known);
     // A word of which nothing is left is no slip: "a" and "b" differ by one edit, but are not alike.
     if (distance > allowed || distance >= longer || distance >= best) continue;
     best = distance;

@@ -16,8 +16,8 @@ namespace remora::config {
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
 // The candidate nearest to `word`, if near enough to be a slip of the fingers: at most one edit per three
-// letters. The first of equals. Case does not count as a difference. Words beyond 64 bytes and candidates
-// beyond the 200th are not looked at.
+// letters, or one of them the beginning of the other ("warning", "warn"). The first of equals. Case does not
+// count as a difference. Words beyond 64 bytes and candidates beyond the 200th are not looked at.
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string_view> candidates);
 
 // `, did you mean "x"?` or, with nothing near, `otherwise`.

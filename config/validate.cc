@@ -70,8 +70,11 @@ void check_clusters(Draft& draft) {
   }
 }
 
-// The remedy for a reference to a cluster that is not there.
-std::string about_missing(std::string_view name, std::span<const std::string_view> clusters) {
+// The remedy for a reference to a cluster that is not there; nullopt if it may be there after all.
+std::optional<std::string> about_missing(std::string_view name, std::span<const std::string_view> clusters,
+                                         const Draft& draft) {
+  if (draft.report.full()) return "";
+  if (draft.clusters_unnamed && !nearest(name, clusters)) return std::nullopt;
   if (clusters.empty()) return ", add a [[cluster]] with this name";
   const auto some = clusters.first(std::min<std::size_t>(clusters.size(), 8));
   return did_you_mean(name, clusters, ", the clusters are " + listed(some));
@@ -87,9 +90,11 @@ void resolve(Draft& draft) {
   for (const auto& reference : draft.references) {
     const auto found = index.find(reference.name);
     if (found == index.end() || reference.name.empty()) {
-      const auto remedy = draft.report.full() ? std::string() : about_missing(reference.name, names);
-      draft.report.add(reference.where,
-                       fmt::format("there is no cluster {}{}", quoted(reference.name), remedy));
+      const auto remedy = about_missing(reference.name, names, draft);
+      if (remedy) {
+        draft.report.add(reference.where,
+                         fmt::format("there is no cluster {}{}", quoted(reference.name), *remedy));
+      }
       continue;
     }
     auto& action = draft.config.listeners[reference.listener].routes[reference.route].action;

@@ -275,7 +275,7 @@ Complaint check_method(std::string_view text) {
   if (std::ranges::find(kMethods, text) != kMethods.end()) return std::nullopt;
   if (text == "CONNECT") return "CONNECT is not served, remove it";
   return fmt::format("{} is not a method{}", quoted(text),
-                     did_you_mean(text, kMethods, ", write it in capitals, as in \"GET\""));
+                     did_you_mean(text, kMethods, ", write one such as \"GET\""));
 }
 
 }  // namespace remora::config

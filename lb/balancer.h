@@ -45,8 +45,8 @@ struct Endpoint {
 struct Load {
   std::uint32_t in_flight = 0;
   double latency_seconds = 0.0;  // peak EWMA of the response time (Ewma::value); 0 = not known
-  // When latency_seconds was computed. From there to PickContext::now the balancer lets it decay by itself,
-  // so an endpoint that is never asked need not be refreshed to be forgiven.
+  // When latency_seconds was computed; set together with it. From there to PickContext::now the balancer lets
+  // the latency decay by itself: an endpoint that is never asked is forgiven without being refreshed.
   TimePoint latency_at{};
 };
 
@@ -66,9 +66,9 @@ class Balancer {
  public:
   virtual ~Balancer() = default;
 
-  // Who exists. May be expensive (a Maglev table: about 3 ms; a ring of a million points: about 150 ms) and
-  // allocates; forgets the candidates: set_candidates follows. The hashes do not depend on the order of the
-  // endpoints.
+  // Who exists. May be expensive (a Maglev table: some milliseconds; a ring of a million points: about 100)
+  // and allocates; forgets the candidates: set_candidates follows. The hashes do not depend on the order of
+  // the endpoints.
   virtual void set_endpoints(std::span<const Endpoint> endpoints) = 0;
 
   // Who may be used now: indices into the endpoints, ascending, each once. Called when one goes or comes

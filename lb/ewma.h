@@ -22,8 +22,8 @@ class Ewma final {
   // An estimate that no response has confirmed for so long (e^-5, under 1 %) is no knowledge any more.
   static constexpr Duration kForget = 5 * kDecay;
 
-  // A response took `rtt` and its head came at `now`. A negative rtt counts as none; one of less than a
-  // microsecond as one microsecond, since 0 means "not known".
+  // A response took `rtt` and its head came at `now`. Less than a microsecond counts as one, since 0
+  // means "not known".
   void observe(Duration rtt, TimePoint now) {
     const double seconds = std::chrono::duration<double>(std::max(rtt, Duration{1})).count();
     if (seconds_ > 0.0) now = std::max(now, at_);

@@ -7,9 +7,9 @@
 // other. All have one in the first round, in the order of their names, so with up to 65,537 endpoints nobody
 // is left without a slot.
 //
-// Balance: with n endpoints an endpoint of share s has between 65537 s - n s - 1 and 65537 s + 1 slots; with
-// more than 655 endpoints a share is thus no longer exact to 1 %. 262 KB. Thread and owner: those of the
-// balancer it is in.
+// Balance: with n endpoints an endpoint of share s has between 65537 s - n s - 1 and 65537 s + 2 slots.
+//
+// 262 KB. Thread and owner: those of the balancer it is a member of.
 #pragma once
 
 #include <cstddef>

@@ -153,7 +153,7 @@ void Admin::on_accept(std::unique_ptr<net::Stream> stream) {
     env_.turn.bury(std::move(stream));
     return;
   }
-  downstreams_.add(std::make_unique<Downstream>(env_, *this, kTimeouts, kLimits, HttpLink::Counters{}))
+  downstreams_.add(std::make_unique<Downstream>(env_, *this, kTimeouts, kLimits, nullptr))
       .start(std::move(stream));
 }
 

@@ -38,7 +38,7 @@ class Backend final : public net::Acceptor, public Downstream::Handler, private 
 
  private:
   void on_accept(std::unique_ptr<net::Stream> stream) override {
-    downstreams_.add(std::make_unique<Downstream>(env_, *this, kTimeouts, kLimits, HttpLink::Counters{}))
+    downstreams_.add(std::make_unique<Downstream>(env_, *this, kTimeouts, kLimits, nullptr))
         .start(std::move(stream));
   }
   void on_accept_exhausted() override {}

@@ -3,11 +3,11 @@
 namespace remora::proxy {
 
 Downstream::Downstream(Env& env, Handler& handler, const Timeouts& timeouts, const http::H1Limits& limits,
-                       HttpLink::Counters counters)
+                       WireBytes* bytes)
     : env_(env),
       handler_(handler),
       timeouts_(timeouts),
-      link_(env, *this, counters),
+      link_(env, *this, bytes),
       codec_(env.codecs.server(link_, *this, env.scratch, limits)) {}
 
 void Downstream::start(std::unique_ptr<net::Stream> stream) {
@@ -30,6 +30,7 @@ void Downstream::close() {
 
 http::Receiver* Downstream::on_request(http::ServerStream& stream, http::RequestHead& head, bool end) {
   served_ = true;
+  in_head_ = false;  // a part of the next head may be here already: its time begins with this turn's end
   return handler_.on_request(*this, stream, head, end);
 }
 

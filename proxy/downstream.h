@@ -42,8 +42,8 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
     Duration keep_alive = 75s;
   };
 
-  // `timeouts` and `limits` outlive the connection.
-  Downstream(Env& env, Handler& handler, const Timeouts& timeouts, const http::H1Limits& limits, HttpLink::Counters counters);
+  // `timeouts`, `limits` and `bytes` (may be null) outlive the connection.
+  Downstream(Env& env, Handler& handler, const Timeouts& timeouts, const http::H1Limits& limits, WireBytes* bytes);
 
   void start(std::unique_ptr<net::Stream> stream);
   // No further request: closes when idle, else with the next response.

@@ -97,7 +97,10 @@ void Exchange::forward(const config::Route& route, const config::Forward& forwar
   if (route.hash.source != config::HashKey::Source::kNone) {
     key_ = request_key(route.hash, request_, origin_.peer_host);
   }
-  if (route.rewrite) request_.target = rewritten_target(route, request_);
+  if (route.rewrite) {
+    client_target_ = rewritten_target(route, request_);
+    std::swap(client_target_, request_.target);
+  }
   if (!route.request_headers.empty()) apply_request_edits(route.request_headers);
   acquire();
 }
@@ -107,7 +110,9 @@ void Exchange::apply_request_edits(const config::FieldEdits& edits) {
   apply_edits(edits, request_.fields);
   for (const auto* list : {&edits.set, &edits.add}) {
     for (const auto& [name, value] : *list) {
-      if (http::field_id(name) == http::FieldId::kHost) request_.authority = value;
+      if (http::field_id(name) != http::FieldId::kHost) continue;
+      if (client_authority_.empty()) client_authority_ = request_.authority;
+      request_.authority = value;
     }
   }
 }

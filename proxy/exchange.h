@@ -125,6 +125,7 @@ class Exchange final : private UpstreamPool::Waiter {
 
   void on_timer();
   std::optional<TimePoint> deadline() const;
+  Duration shortest_wait() const;
   void arm_timer();
   void expire();
   bool to_head() const { return request_.method == "HEAD"; }
@@ -140,6 +141,8 @@ class Exchange final : private UpstreamPool::Waiter {
   State state_ = State::kIdle;
   Origin origin_;
   http::RequestHead request_;
+  std::string client_target_;                      // for the log, where a route has changed them
+  std::string client_authority_;
   http::ServerStream* client_ = nullptr;           // null once its exchange has ended
   http::ClientStream* upstream_ = nullptr;         // null before and after
   UpstreamConnection* dialling_ = nullptr;

@@ -7,8 +7,8 @@ namespace remora::proxy {
 namespace {
 
 bool blames_upstream(Flag flag) {
-  return flag == Flag::kUpstreamConnectFailure || flag == Flag::kUpstreamClosed || flag == Flag::kUpstreamProtocolError ||
-         flag == Flag::kUpstreamTimeout;
+  return flag == Flag::kUpstreamConnectFailure || flag == Flag::kUpstreamClosed ||
+         flag == Flag::kUpstreamProtocolError || flag == Flag::kUpstreamTimeout;
 }
 
 }  // namespace
@@ -71,8 +71,8 @@ void Exchange::on_client_writable() {
   upstream_->consume(std::exchange(upstream_unconsumed_, 0));
 }
 
-// The response is out, and with it the exchange has ended for the client's side: what is left of the request's body is its
-// codec's to discard.
+// The response is out, and with it the exchange has ended for the client's side: what is left of the
+// request's body is its codec's to discard.
 void Exchange::on_response_complete() {
   response_ended_ = true;
   const bool request_done = state_ == State::kTunnel || request_ended_;
@@ -168,8 +168,8 @@ void Exchange::write_log() {
       .listener = origin_.listener->settings.name,
       .client = origin_.peer_host,
       .method = request_.method,
-      .host = request_.authority,
-      .target = request_.target,
+      .host = client_authority_.empty() ? request_.authority : client_authority_,
+      .target = client_target_.empty() ? request_.target : client_target_,
       .request_id = request_.fields.get(http::FieldId::kXRequestId).value_or(std::string_view{}),
       .cluster = local ? std::string_view{} : std::string_view(upstreams_.at(cluster_).name()),
       .upstream = lease_ ? std::string_view(lease_.endpoint().address_text) : std::string_view{},
@@ -196,6 +196,8 @@ void Exchange::recycle() {
   kept_body_.clear();
   if (kept_body_.capacity() > 4096) kept_body_ = std::string();
   kept_trailers_.clear();
+  client_target_.clear();
+  client_authority_.clear();
   tried_.clear();
   client_ = nullptr;
   upstream_ = nullptr;
@@ -204,7 +206,8 @@ void Exchange::recycle() {
   key_.reset();
   client_unconsumed_ = upstream_unconsumed_ = 0;
   body_kept_ = true;
-  request_ended_ = response_begun_ = response_ended_ = tunnel_up_ended_ = concluded_ = reused_ = replayed_ = false;
+  request_ended_ = response_begun_ = response_ended_ = tunnel_up_ended_ = concluded_ = reused_ = replayed_ =
+      false;
   flag_ = Flag::kNone;
   status_ = attempts_ = 0;
   bytes_in_ = bytes_out_ = 0;
@@ -213,7 +216,8 @@ void Exchange::recycle() {
   state_ = State::kIdle;
 }
 
-// When the present waiting runs out. One timer serves all of it: armed once, and looked at again when it fires.
+// When the present waiting runs out. One timer serves all of it: armed once, and looked at again when it
+// fires.
 std::optional<TimePoint> Exchange::deadline() const {
   const auto& timeouts = origin_.listener->settings.timeouts;
   if (state_ == State::kTunnel) return last_activity_ + timeouts.tunnel_idle;
@@ -222,20 +226,23 @@ std::optional<TimePoint> Exchange::deadline() const {
   return std::nullopt;
 }
 
-void Exchange::arm_timer() {
-  if (state_ == State::kDone) return;
+// The shortest of the waits that may follow: the timer is never armed for later, since a longer wait may turn
+// into a shorter one.
+Duration Exchange::shortest_wait() const {
   const auto& timeouts = origin_.listener->settings.timeouts;
-  // No later than the shortest of the waits that may follow.
-  Duration wait = timeouts.body_idle;
-  if (route_->timeout > Duration::zero()) wait = std::min(wait, route_->timeout);
-  if (state_ == State::kTunnel) wait = timeouts.tunnel_idle;
-  env_.wheel.arm_in(timer_, wait);
+  if (state_ == State::kTunnel) return timeouts.tunnel_idle;
+  return route_->timeout > Duration::zero() ? std::min(timeouts.body_idle, route_->timeout)
+                                            : timeouts.body_idle;
+}
+
+void Exchange::arm_timer() {
+  if (state_ != State::kDone) env_.wheel.arm_in(timer_, shortest_wait());
 }
 
 void Exchange::on_timer() {
   const auto due = deadline();
   if (!due) return arm_timer();
-  if (*due > env_.now()) return env_.wheel.arm(timer_, *due);
+  if (*due > env_.now()) return env_.wheel.arm(timer_, std::min(*due, env_.now() + shortest_wait()));
   expire();
 }
 

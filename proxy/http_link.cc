@@ -28,8 +28,8 @@ void HttpLink::start(std::unique_ptr<net::Stream> stream, http::Codec& codec) {
 void HttpLink::close(bool abort) {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
-  linger_.cancel();
-  release_buffer();
+  if (linger_) linger_->cancel();
+  env_.buffers.give(std::move(output_));
   if (!stream_) return;
   stream_->set_events(nullptr);
   if (abort) stream_->reset();
@@ -46,7 +46,7 @@ void HttpLink::on_open() { owner_.on_link_open(); }
 
 void HttpLink::on_data(std::string_view bytes) {
   if (state_ == State::kLingering || state_ == State::kClosed) return;
-  if (counters_.received != nullptr) *counters_.received += bytes.size();
+  if (bytes_ != nullptr) bytes_->received += bytes.size();
   env_.turn.defer(*this);
   codec_->feed(bytes);
 }
@@ -77,25 +77,22 @@ void HttpLink::on_closed(const Error& error) {
   owner_.on_link_closed(expected ? nullptr : &error);
 }
 
-// A string without memory of its own still has its inline capacity.
-bool HttpLink::has_buffer() const { return output_.capacity() > sizeof(std::string); }
-
-void HttpLink::release_buffer() {
-  if (!has_buffer()) return;
-  env_.buffers.give(std::move(output_));
-  output_ = std::string();
+void HttpLink::linger_for(Duration wait) {
+  if (!linger_) linger_ = std::make_unique<LingerTimer>(*this);
+  env_.wheel.arm_in(*linger_, wait);
 }
 
-bool HttpLink::below_high_water() const { return stream_->queued() + output_.size() < kHighWater; }
+// Exactly as the stream judges it: only above its mark will it say when there is room again.
+bool HttpLink::below_high_water() const { return stream_->queued() + written().size() <= kHighWater; }
 
 bool HttpLink::write(std::string_view bytes) {
   if (state_ != State::kOpen) return true;
-  if (output_.empty()) {
-    if (!has_buffer()) output_ = env_.buffers.take();
+  if (!output_) {
+    output_ = env_.buffers.take();
     env_.turn.defer(*this);
   }
-  output_.append(bytes);
-  if (output_.size() >= 8 * kWriteThrough) flush();
+  output_->append(bytes);
+  if (output_->size() >= 8 * kWriteThrough) flush();
   return below_high_water();
 }
 
@@ -106,10 +103,10 @@ bool HttpLink::write_through(std::string_view prefix, std::string_view bytes, st
     write(bytes);
     return write(suffix);
   }
-  const std::array<std::string_view, 4> pieces{output_, prefix, bytes, suffix};
-  if (counters_.sent != nullptr) *counters_.sent += output_.size() + prefix.size() + bytes.size() + suffix.size();
+  const std::array<std::string_view, 4> pieces{written(), prefix, bytes, suffix};
+  if (bytes_ != nullptr) bytes_->sent += written().size() + prefix.size() + bytes.size() + suffix.size();
   stream_->send(pieces);
-  output_.clear();
+  if (output_) output_->clear();
   env_.turn.defer(*this);
   return below_high_water();
 }
@@ -125,12 +122,11 @@ void HttpLink::codec_changed() {
 }
 
 void HttpLink::flush() {
-  if (!output_.empty()) {
-    if (counters_.sent != nullptr) *counters_.sent += output_.size();
-    const std::array<std::string_view, 1> pieces{output_};
-    stream_->send(pieces);
-    output_.clear();
-  }
+  if (written().empty()) return;
+  if (bytes_ != nullptr) bytes_->sent += output_->size();
+  const std::array<std::string_view, 1> pieces{*output_};
+  stream_->send(pieces);
+  output_->clear();
 }
 
 // Once per event and connection: what the codec kept is continued, what it wrote is sent, and what it wants is done.
@@ -141,7 +137,7 @@ void HttpLink::at_end_of_turn() {
     if (state_ != State::kOpen) return;
   }
   flush();
-  release_buffer();
+  env_.buffers.give(std::move(output_));
   apply_fate();
   if (state_ == State::kClosed) return;
   const bool read = state_ != State::kOpen || codec_->wants_input();
@@ -163,7 +159,7 @@ void HttpLink::apply_fate() {
     case http::Codec::Fate::kOpen: return;
     case http::Codec::Fate::kClose:
       state_ = State::kFlushing;
-      env_.wheel.arm_in(linger_, kFlush);
+      linger_for(kFlush);
       return finish_sending();
     case http::Codec::Fate::kAbort:
       close(true);
@@ -177,7 +173,7 @@ void HttpLink::finish_sending() {
   if (peer_ended_) return finish(nullptr);
   stream_->end();
   state_ = State::kLingering;
-  env_.wheel.arm_in(linger_, kLinger);
+  linger_for(kLinger);
 }
 
 }  // namespace remora::proxy

@@ -18,6 +18,7 @@
 #include "proxy/env.h"
 #include "proxy/http/codec.h"
 #include "proxy/net/stream.h"
+#include "proxy/stats.h"
 
 namespace remora::proxy {
 
@@ -36,13 +37,8 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
     ~Owner() = default;
   };
 
-  // Where bytes on the wire are counted; may be null. Outlives the link.
-  struct Counters {
-    std::uint64_t* received = nullptr;
-    std::uint64_t* sent = nullptr;
-  };
-
-  HttpLink(Env& env, Owner& owner, Counters counters) : env_(env), owner_(owner), counters_(counters) {}
+  // `bytes`: where they are counted; may be null, else outlives the link.
+  HttpLink(Env& env, Owner& owner, WireBytes* bytes) : env_(env), owner_(owner), bytes_(bytes) {}
   ~HttpLink();
 
   // Begins: `codec` was made with this link as its transport and outlives it. Call once.
@@ -77,17 +73,18 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
   void finish_sending();
   void finish(const Error* error);
   void on_linger_over() { finish(nullptr); }
-  bool has_buffer() const;
-  void release_buffer();
+  using LingerTimer = MemberTimer<HttpLink, &HttpLink::on_linger_over>;
+  void linger_for(Duration wait);
+  std::string_view written() const { return output_ ? std::string_view(*output_) : std::string_view(); }
   bool below_high_water() const;
 
   Env& env_;
   Owner& owner_;
-  Counters counters_;
+  WireBytes* bytes_;
   http::Codec* codec_ = nullptr;
   std::unique_ptr<net::Stream> stream_;
-  std::string output_;  // written during this event, not yet given to the stream
-  MemberTimer<HttpLink, &HttpLink::on_linger_over> linger_{*this};  // bounds kFlushing and kLingering
+  BufferPool::Buffer output_;               // written during this event, not yet given to the stream; usually null
+  std::unique_ptr<LingerTimer> linger_;     // bounds kFlushing and kLingering; null before: an idle connection is small
   State state_ = State::kOpen;
   bool paused_ = false;
   bool peer_ended_ = false;

@@ -86,9 +86,11 @@ void add_requests(Families& out, const WorkerReport& total) {
 }
 
 // One sample per listener.
-void add_per_listener(Families& out, const WorkerReport& total, std::uint64_t ListenerStats::* number) {
-  for (const ListenerReport& listener : total.listeners)
-    out.add({{"listener", listener.name}}, listener.stats.*number);
+template <typename Number>
+void add_per_listener(Families& out, const WorkerReport& total, Number number) {
+  for (const ListenerReport& listener : total.listeners) {
+    out.add({{"listener", listener.name}}, number(listener.stats));
+  }
 }
 
 void add_listeners(Families& out, const WorkerReport& total) {
@@ -104,11 +106,11 @@ void add_listeners(Families& out, const WorkerReport& total) {
     out.add({{"listener", listener.name}, {"limit", "connections"}}, listener.stats.connections_refused);
   }
   out.counter("remora_accept_paused_total", "Times that accepting paused because file descriptors ran out.");
-  add_per_listener(out, total, &ListenerStats::accept_paused);
+  add_per_listener(out, total, [](const ListenerStats& s) { return s.accept_paused; });
   out.counter("remora_received_bytes_total", "Bytes received from clients.");
-  add_per_listener(out, total, &ListenerStats::bytes_received);
+  add_per_listener(out, total, [](const ListenerStats& s) { return s.bytes.received; });
   out.counter("remora_sent_bytes_total", "Bytes sent to clients.");
-  add_per_listener(out, total, &ListenerStats::bytes_sent);
+  add_per_listener(out, total, [](const ListenerStats& s) { return s.bytes.sent; });
 }
 
 Labels endpoint_labels(const ClusterReport& cluster, const EndpointReport& endpoint) {

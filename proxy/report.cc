@@ -32,8 +32,8 @@ void add_listener(ListenerReport& total, const ListenerReport& more) {
   sum.connections_active += more.stats.connections_active;
   sum.connections_refused += more.stats.connections_refused;
   sum.accept_paused += more.stats.accept_paused;
-  sum.bytes_received += more.stats.bytes_received;
-  sum.bytes_sent += more.stats.bytes_sent;
+  sum.bytes.received += more.stats.bytes.received;
+  sum.bytes.sent += more.stats.bytes.sent;
   add_each(sum.local_replies, more.stats.local_replies);
 }
 

@@ -1,7 +1,6 @@
 #include "proxy/server.h"
 
 #include <csignal>
-#include <random>
 
 #include "base/log.h"
 #include "config/effective.h"
@@ -10,11 +9,6 @@
 namespace remora::proxy {
 
 namespace {
-
-std::uint64_t random_seed() {
-  std::random_device device;
-  return (std::uint64_t{device()} << 32U) | device();
-}
 
 // This process's name in Via: unlike that of the next sidecar, so that only a real loop looks like one.
 std::string make_pseudonym(Random& random) {
@@ -39,7 +33,7 @@ Error cannot_bind(const std::string& what, const Address& address, Error error) 
 
 Server::Server(config::Config config)
     : config_(std::make_shared<const config::Config>(std::move(config))),
-      random_(random_seed()),
+      random_(net::random_seed()),
       env_{.wheel = loop_.wheel(),
            .turn = loop_.turn(),
            .network = network_,
@@ -101,15 +95,17 @@ Result<void> Server::check_port(const config::Listener& listener) {
 }
 
 Result<void> Server::bind_listeners() {
-  auto snapshot = std::make_shared<Snapshot>();
-  snapshot->generation = 1;
-  snapshot->config = config_;
-  snapshot->endpoints = dns_.resolved(*config_);
+  Snapshot next{.generation = 1,
+                .config = config_,
+                .endpoints = dns_.resolved(*config_),
+                .connection_limits = {},
+                .listen_addresses = {}};
   for (const auto& listener : config_->listeners) {
     if (auto free = check_port(listener); !free) return free;
-    snapshot->connection_limits.push_back(&limiters_.emplace_back(listener.limits.connections));
-    snapshot->listen_addresses.push_back(listener.address);
+    next.connection_limits.push_back(&limiters_.emplace_back(listener.limits.connections));
+    next.listen_addresses.push_back(listener.address);
   }
+  snapshot_ = std::make_shared<const Snapshot>(next);
   const std::string pseudonym = make_pseudonym(random_);
   for (unsigned i = 0; i < config_->runtime.workers; ++i) {
     workers_.push_back(std::make_unique<WorkerThread>(
@@ -119,19 +115,17 @@ Result<void> Server::bind_listeners() {
                                .access_log = access_writer_.get(),
                                .access_format = config_->log.access.format,
                                .access_sample = config_->log.access.sample}));
-    if (auto bound = workers_.back()->prepare(snapshot); !bound) {
+    if (auto bound = workers_.back()->prepare(snapshot_); !bound) {
       return std::unexpected(Error(bound.error().code, Side::kInternal, Retry::kNo,
                                    "cannot bind a listener: " + bound.error().detail));
     }
     if (i > 0) continue;
     // The first worker has found the ports of those that asked for any; the others share them.
-    auto with_ports = std::make_shared<Snapshot>(*snapshot);
     for (std::size_t n = 0; n < config_->listeners.size(); ++n) {
-      with_ports->listen_addresses[n] = workers_.front()->listen_address(n);
+      next.listen_addresses[n] = workers_.front()->listen_address(n);
     }
-    snapshot = std::move(with_ports);
+    snapshot_ = std::make_shared<const Snapshot>(next);
   }
-  snapshot_ = std::move(snapshot);
   return {};
 }
 
@@ -163,11 +157,12 @@ void Server::on_endpoints_changed() {
 }
 
 void Server::publish() {
-  auto next = std::make_shared<Snapshot>(*snapshot_);
-  next->endpoints = dns_.resolved(*config_);
-  if (next->endpoints == snapshot_->endpoints) return;
-  ++next->generation;
-  snapshot_ = next;
+  auto endpoints = dns_.resolved(*config_);
+  if (endpoints == snapshot_->endpoints) return;
+  Snapshot next = *snapshot_;
+  ++next.generation;
+  next.endpoints = std::move(endpoints);
+  snapshot_ = std::make_shared<const Snapshot>(std::move(next));
   for (auto& worker : workers_) {
     worker->post([snapshot = snapshot_](Worker& w) { static_cast<void>(w.apply(snapshot)); });
   }

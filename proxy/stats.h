@@ -61,13 +61,18 @@ struct ExchangeStats {
   }
 };
 
+// Bytes on the wire, framing included.
+struct WireBytes {
+  std::uint64_t received = 0;
+  std::uint64_t sent = 0;
+};
+
 struct ListenerStats {
   std::uint64_t connections_total = 0;
   std::uint64_t connections_active = 0;
   std::uint64_t connections_refused = 0;  // over the connection limit
   std::uint64_t accept_paused = 0;        // descriptors ran out
-  std::uint64_t bytes_received = 0;
-  std::uint64_t bytes_sent = 0;
+  WireBytes bytes;
   std::array<std::uint64_t, kFlagCount> local_replies{};
 };
 

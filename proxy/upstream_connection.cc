@@ -3,7 +3,7 @@
 namespace remora::proxy {
 
 UpstreamConnection::UpstreamConnection(UpstreamPool& pool)
-    : pool_(pool), link_(pool.env_, *this, HttpLink::Counters{}) {}
+    : pool_(pool), link_(pool.env_, *this, nullptr) {}
 
 void UpstreamConnection::dial(http::Responses& responses, UpstreamPool::Waiter& waiter) {
   responses_ = &responses;
@@ -23,12 +23,12 @@ void UpstreamConnection::on_link_open() {
     auto* waiter = std::exchange(waiter_, nullptr);
     pool_.begin(*this, *responses_, *waiter, false);
   } else {
-    pool_.on_available(*this);
+    pool_.on_turn(*this);
   }
 }
 
 void UpstreamConnection::on_link_turn() {
-  if (state_ == State::kOpen && !listed && codec_->available()) pool_.on_available(*this);
+  if (state_ == State::kOpen) pool_.on_turn(*this);
 }
 
 void UpstreamConnection::on_link_closed(const Error* error) {

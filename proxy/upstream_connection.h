@@ -27,9 +27,11 @@ class UpstreamConnection final : private HttpLink::Owner {
   bool open() const { return state_ == State::kOpen; }
   http::ClientCodec& codec() { return *codec_; }
 
-  // For the pool: place in its list of connections, whether it is among the available ones, and since when it is idle.
+  // For the pool: place in its list of connections, whether it is among the available ones, whether no
+  // exchange is on it then, and since when.
   std::size_t slot = 0;
   bool listed = false;
+  bool idle = false;
   bool used = false;
   TimePoint idle_since{};
 

@@ -1,6 +1,7 @@
 #include "proxy/upstream_pool.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "proxy/upstream_connection.h"
 
@@ -31,65 +32,87 @@ UpstreamConnection* UpstreamPool::open(http::Responses& responses, Waiter& waite
 
 void UpstreamPool::cancel(UpstreamConnection& dialling) { dialling.forget_waiter(); }
 
-void UpstreamPool::begin(UpstreamConnection& connection, http::Responses& responses, Waiter& waiter, bool reused) {
+void UpstreamPool::begin(UpstreamConnection& connection, http::Responses& responses, Waiter& waiter,
+                         bool reused) {
   http::ClientStream& stream = connection.codec().start(responses);
   const bool used = std::exchange(connection.used, true);
   if (connection.listed && !connection.codec().available()) {
     available_.pop_back();  // only the last one is ever begun on while listed
     connection.listed = false;
   }
+  set_idle(connection, false);
   count();
   waiter.on_stream(stream, reused && used);
 }
 
-void UpstreamPool::on_available(UpstreamConnection& connection) {
-  if (retired_ && connection.codec().active() == 0) {
+void UpstreamPool::on_turn(UpstreamConnection& connection) {
+  const bool at_rest = connection.codec().active() == 0;
+  if (retired_) {
+    unlist(connection);
+    if (!at_rest) return;
     connection.close();
-    on_gone(connection);
-    return;
+    return on_gone(connection);
   }
-  connection.listed = true;
-  connection.idle_since = env_.now();
-  available_.push_back(&connection);
-  if (!idle_timer_.armed()) env_.wheel.arm_in(idle_timer_, settings_.idle_timeout);
+  if (!connection.codec().available()) return unlist(connection);
+  if (!connection.listed) {
+    connection.listed = true;
+    available_.push_back(&connection);
+  }
+  set_idle(connection, at_rest);
   count();
 }
 
 void UpstreamPool::on_gone(UpstreamConnection& connection) {
-  if (connection.listed) std::erase(available_, &connection);
-  connection.listed = false;
+  unlist(connection);
   env_.turn.bury(connections_.take(connection));
   count();
 }
 
-void UpstreamPool::retire() {
-  retired_ = true;
-  const auto idle = available_;
-  for (auto* connection : idle) {
-    if (connection->codec().active() > 0) continue;
-    connection->close();
-    on_gone(*connection);
-  }
+void UpstreamPool::unlist(UpstreamConnection& connection) {
+  set_idle(connection, false);
+  if (!connection.listed) return;
+  connection.listed = false;
+  std::erase(available_, &connection);
+  count();
 }
 
-// The oldest idle connection is the first: the last one used is the last one listed.
+void UpstreamPool::set_idle(UpstreamConnection& connection, bool idle) {
+  if (connection.idle == idle) return;
+  connection.idle = idle;
+  if (!idle) {
+    --idle_;
+    return;
+  }
+  ++idle_;
+  connection.idle_since = env_.now();
+  if (!idle_timer_.armed()) env_.wheel.arm_in(idle_timer_, settings_.idle_timeout);
+}
+
+void UpstreamPool::retire() {
+  retired_ = true;
+  const auto listed = available_;
+  for (auto* connection : listed) on_turn(*connection);
+}
+
 void UpstreamPool::on_idle_timer() {
   const TimePoint limit = env_.now() - settings_.idle_timeout;
-  const auto idle = available_;
-  for (auto* connection : idle) {
-    if (connection->codec().active() > 0) continue;
+  std::optional<TimePoint> oldest;
+  const auto listed = available_;
+  for (auto* connection : listed) {
+    if (!connection->idle) continue;
     if (connection->idle_since > limit) {
-      env_.wheel.arm(idle_timer_, connection->idle_since + settings_.idle_timeout);
-      return;
+      oldest = std::min(oldest.value_or(connection->idle_since), connection->idle_since);
+      continue;
     }
     connection->close();
     on_gone(*connection);
   }
+  if (oldest) env_.wheel.arm(idle_timer_, *oldest + settings_.idle_timeout);
 }
 
 void UpstreamPool::count() {
-  stats_.connections_idle = available_.size();
-  stats_.connections_active = connections_.size() - available_.size();
+  stats_.connections_idle = idle_;
+  stats_.connections_active = connections_.size() - idle_;
 }
 
 }  // namespace remora::proxy

@@ -1,7 +1,9 @@
-// The connections of one worker to one endpoint: reuse of idle ones (the most recently used first, so that the others can age
-// out), dialling, idle timeout. Whether a connection can carry several exchanges at once is its codec's business.
+// The connections of one worker to one endpoint: reuse of idle ones (the most recently used first, so that
+// the others can age out), dialling, idle timeout. Whether a connection can carry several exchanges at once
+// is its codec's business.
 //
-// Thread: the worker's. Owner: the Cluster's endpoint. Destroying it closes every connection; exchanges on them are reset.
+// Thread: the worker's. Owner: the Cluster's endpoint. Destroying it closes every connection; exchanges on
+// them are reset.
 #pragma once
 
 #include <memory>
@@ -27,7 +29,8 @@ class UpstreamPool final {
   // Who waits for a stream.
   class Waiter {
    public:
-    // A connection is there and an exchange on it has begun. Called inside open() when one was idle, later otherwise.
+    // A connection is there and an exchange on it has begun. Called inside open() when one was idle, later
+    // otherwise.
     virtual void on_stream(http::ClientStream& stream, bool reused) = 0;
     // Dialling failed: refused, unreachable, timed out.
     virtual void on_connect_failed(const Error& error) = 0;
@@ -37,13 +40,14 @@ class UpstreamPool final {
   };
 
   // The references outlive the pool; `stats` is where connections are counted.
-  UpstreamPool(Env& env, Address address, const Settings& settings, EndpointStats& stats, ClusterStats& cluster);
+  UpstreamPool(Env& env, Address address, const Settings& settings, EndpointStats& stats,
+               ClusterStats& cluster);
   ~UpstreamPool();
   UpstreamPool(const UpstreamPool&) = delete;
   UpstreamPool& operator=(const UpstreamPool&) = delete;
 
-  // Gets a stream for one exchange; `responses` is told of the response. `fresh`: dial even if a connection is idle. Returns
-  // what to cancel() with while waiting, or null when on_stream was called already.
+  // Gets a stream for one exchange; `responses` is told of the response. `fresh`: dial even if a connection
+  // is idle. Returns what to cancel() with while waiting, or null when on_stream was called already.
   UpstreamConnection* open(http::Responses& responses, Waiter& waiter, bool fresh);
 
   // The waiter is no longer interested; the dialling goes on and the connection is kept for others.
@@ -58,8 +62,11 @@ class UpstreamPool final {
   friend class UpstreamConnection;
 
   void begin(UpstreamConnection& connection, http::Responses& responses, Waiter& waiter, bool reused);
-  void on_available(UpstreamConnection& connection);
+  // An event has touched this open connection: whether it may be used, and is idle, may have changed.
+  void on_turn(UpstreamConnection& connection);
   void on_gone(UpstreamConnection& connection);
+  void unlist(UpstreamConnection& connection);
+  void set_idle(UpstreamConnection& connection, bool idle);
   void on_idle_timer();
   void count();
 
@@ -69,7 +76,8 @@ class UpstreamPool final {
   EndpointStats& stats_;
   ClusterStats& cluster_;
   SlotList<UpstreamConnection> connections_;
-  std::vector<UpstreamConnection*> available_;  // most recently used last
+  std::vector<UpstreamConnection*> available_;  // can take an exchange now; the most recently listed last
+  std::size_t idle_ = 0;                        // those of them without any
   MemberTimer<UpstreamPool, &UpstreamPool::on_idle_timer> idle_timer_{*this};
   bool retired_ = false;
 };

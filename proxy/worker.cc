@@ -95,7 +95,7 @@ void Worker::accept(ListenerContext& listener, std::unique_ptr<net::Stream> stre
   auto& acceptor = *listeners_[static_cast<std::size_t>(&listener.settings - listener.config->listeners.data())];
   auto downstream = std::make_unique<Downstream>(
       env_, *this, acceptor.timeouts, listener.limits,
-      HttpLink::Counters{&listener.stats.bytes_received, &listener.stats.bytes_sent});
+      &listener.stats.bytes);
   downstream->over_limit = !permit;
   if (permit) {
     downstream->permit = std::move(*permit);

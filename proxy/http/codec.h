@@ -1,18 +1,19 @@
-// The seam between a connection's bytes and the messages on it. HTTP/1 (h1_server.h, h1_client.h) is one implementation,
-// a multiplexed protocol another: nothing here says how many messages share a connection.
+// The seam between a connection's bytes and the messages on it. HTTP/1 (h1_server.h, h1_client.h) is one
+// implementation, a multiplexed protocol another: nothing here says how many messages share a connection.
 //
 //   bytes in  -> ServerCodec::feed -> Requests::on_request -> (Receiver::on_body)*  -> end
 //   ServerStream::send_response -> send_body* -> Transport (bytes out)
 // and the mirror image with ClientCodec, ClientStream and Responses.
 //
-// One rule of back-pressure, both ways: send_body() returns false -> stop feeding -> on_writable. What was received and
-// passed on is acknowledged by consume(n); a codec takes no more from its connection than the window (64 KiB) of
-// bytes not yet consumed.
+// One rule of back-pressure, both ways: send_body() returns false -> stop feeding -> on_writable. What was
+// received and passed on is acknowledged by consume(n); a codec takes no more from its connection than the
+// window (64 KiB) of bytes not yet consumed.
 //
-// Thread: the loop's. Codecs do no I/O and know no time. A stream is owned by its codec and is valid until its message
-// exchange has ended in both directions, on_reset was delivered, or reset() was called, whichever comes first; after that the
-// handle must not be touched. Nothing a codec hands out dies before the end of the turn.
-// Re-entrancy: a Receiver may call any Sender method from inside its callbacks, on its own stream or others.
+// Thread: the loop's. Codecs do no I/O and know no time. A stream is owned by its codec and is valid until
+// its message exchange has ended in both directions, on_reset was delivered, or reset() was called, whichever
+// comes first; after that the handle must not be touched. Nothing a codec hands out dies before the end of
+// the turn. Re-entrancy: a Receiver may call any Sender method from inside its callbacks, on its own stream
+// or others.
 #pragma once
 
 #include <cstddef>
@@ -27,10 +28,12 @@ namespace remora::http {
 // What one side can do to its half of a message exchange.
 class Sender {
  public:
-  // Sends body bytes (valid until return), the last ones with `end` (an empty call with `end` is allowed). False: more
-  // than the high-water mark is queued; stop until on_writable. Never fewer bytes than given are taken.
+  // Sends body bytes (valid until return), the last ones with `end` (an empty call with `end` is allowed).
+  // False: more than the high-water mark is queued; stop until on_writable. Never fewer bytes than given are
+  // taken.
   virtual bool send_body(std::string_view bytes, bool end) = 0;
-  // Ends the message with trailers. Dropped where the peer cannot receive them (HTTP/1.0, Content-Length framing).
+  // Ends the message with trailers. Dropped where the peer cannot receive them (HTTP/1.0, Content-Length
+  // framing).
   virtual void send_trailers(const FieldList& trailers) = 0;
   // `n` more received body bytes were passed on or discarded.
   virtual void consume(std::size_t n) = 0;
@@ -57,26 +60,27 @@ class Receiver {
   ~Receiver() = default;
 };
 
-// Our side of an exchange in which we answer. The end of the response ends the exchange: the handle is gone (calls on it until
-// the end of the turn do nothing), the Receiver hears no more, and what is still to come of the request is the codec's to discard.
+// Our side of an exchange in which we answer. The end of the response ends the exchange: the handle is gone
+// (calls on it until the end of the turn do nothing), the Receiver hears no more, and what is still to come
+// of the request is the codec's to discard.
 class ServerStream : public Sender {
  public:
   // 1xx other than 101: any number before the response. Dropped for HTTP/1.0 peers.
   virtual void send_informational(const ResponseHead& head) = 0;
-  // The response's head; `end`: no body follows. `head.content_length`/`has_body` describe the body, whose framing the
-  // codec chooses; Content-Length, Transfer-Encoding and Connection are the codec's to write.
+  // The response's head; `end`: no body follows. `head.content_length`/`has_body` describe the body, whose
+  // framing the codec chooses; Content-Length, Transfer-Encoding and Connection are the codec's to write.
   // `close`: this is the last exchange of the connection (HTTP/1: Connection: close; HTTP/2: GOAWAY).
   virtual void send_response(const ResponseHead& head, bool end, bool close) = 0;
-  // Answers 101 and turns the exchange into a tunnel: from now on send_body/on_body carry its raw bytes, `end` is the half-
-  // close of that direction.
+  // Answers 101 and turns the exchange into a tunnel: from now on send_body/on_body carry its raw bytes,
+  // `end` is the half- close of that direction.
   virtual void send_upgrade(const ResponseHead& head) = 0;
 
  protected:
   ~ServerStream() = default;
 };
 
-// Our side of an exchange in which we ask. It lasts until both halves have ended: when the response ends first, the request
-// may still be finished, or reset().
+// Our side of an exchange in which we ask. It lasts until both halves have ended: when the response ends
+// first, the request may still be finished, or reset().
 class ClientStream : public Sender {
  public:
   // The request's head; `end`: no body follows. Once, before send_body.
@@ -89,12 +93,13 @@ class ClientStream : public Sender {
 // Implemented by whoever serves a connection.
 class Requests {
  public:
-  // A request head has arrived. `head` may be taken (swapped or moved from). Returns who is told of the rest; never null.
-  // The stream may be answered at once, inside this call. `end`: the request has no body.
+  // A request head has arrived. `head` may be taken (swapped or moved from). Returns who is told of the rest;
+  // never null. The stream may be answered at once, inside this call. `end`: the request has no body.
   virtual Receiver* on_request(ServerStream& stream, RequestHead& head, bool end) = 0;
-  // The peer broke the protocol (HTTP/1: a malformed head or body, or it was too slow). The codec accepts exactly one response
-  // on `stream`, given inside this call, and the connection closes after it. When a request had been handed over already, its
-  // Receiver got on_reset just before; that happens only while its response has not begun.
+  // The peer broke the protocol (HTTP/1: a malformed head or body, or it was too slow). The codec accepts
+  // exactly one response on `stream`, given inside this call, and the connection closes after it. When a
+  // request had been handed over already, its Receiver got on_reset just before; that happens only while its
+  // response has not begun.
   virtual void on_bad_request(ServerStream& stream, const Error& error) = 0;
 
  protected:
@@ -118,11 +123,13 @@ class Responses : public Receiver {
 // A codec's view of its connection; implemented by proxy::HttpLink and by the tests' recorder.
 class Transport {
  public:
-  // Sends the pieces in order, at once or soon (small writes of one event are joined). False: above high water.
+  // Sends the pieces in order, at once or soon (small writes of one event are joined). False: above high
+  // water.
   virtual bool write(std::string_view bytes) = 0;
   // For large spans, so that they need not be copied: `prefix` and `suffix` are framing around `bytes`.
   virtual bool write_through(std::string_view prefix, std::string_view bytes, std::string_view suffix) = 0;
-  // FIN after what was written; reading goes on and feed() is still called. Only a tunnel's half-close does this.
+  // FIN after what was written; reading goes on and feed() is still called. Only a tunnel's half-close does
+  // this.
   virtual void end() = 0;
   // wants_input() or fate() may have changed, or input is waiting: call ServerCodec::proceed after the event.
   virtual void codec_changed() = 0;
@@ -136,7 +143,8 @@ class Codec {
  public:
   virtual ~Codec() = default;
 
-  // Bytes from the peer, any split. All are taken: what cannot be processed yet is kept (bounded: wants_input()).
+  // Bytes from the peer, any split. All are taken: what cannot be processed yet is kept (bounded:
+  // wants_input()).
   virtual void feed(std::string_view bytes) = 0;
   // The peer's FIN.
   virtual void feed_end() = 0;
@@ -159,10 +167,11 @@ class Codec {
 
 class ServerCodec : public Codec {
  public:
-  // A part of a request head has arrived but not all of it: the header timeout runs (RFC 9110 section 15.5.9).
+  // A part of a request head has arrived but not all of it: the header timeout runs (RFC 9110
+  // section 15.5.9).
   virtual bool reading_head() const = 0;
-  // Asks the peer to go: no further request is accepted after those active; the next response says close. With none active,
-  // the fate becomes kClose.
+  // Asks the peer to go: no further request is accepted after those active; the next response says close.
+  // With none active, the fate becomes kClose.
   virtual void drain() = 0;
   // The peer was too slow with a head or a body (408), as if it had been malformed.
   virtual void fail(const Error& error) = 0;

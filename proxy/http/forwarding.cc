@@ -8,6 +8,7 @@ namespace remora::http {
 namespace {
 
 constexpr std::size_t kLongestRequestId = 128;
+constexpr std::size_t kMostOptions = 64;  // in Connection
 
 bool starts_with_ignore_case(std::string_view text, std::string_view prefix) {
   return text.size() >= prefix.size() && equals_ignore_case(text.substr(0, prefix.size()), prefix);
@@ -19,20 +20,24 @@ bool is_essential(FieldId id, std::string_view name) {
     case FieldId::kHost:
     case FieldId::kContentLength:
     case FieldId::kAuthorization:
-    case FieldId::kForwarded:
-      return true;
-    default:
-      return starts_with_ignore_case(name, "x-forwarded-");
+    case FieldId::kForwarded: return true;
+    default: return starts_with_ignore_case(name, "x-forwarded-");
   }
 }
 
-// Removes the fields that Connection names; false, with none of the essential ones removed, when it names one of those.
+// Removes the fields that Connection names; false when it names an essential one, which is not removed, or
+// more than anybody needs: each costs a search.
 bool remove_named(FieldList& fields) {
   bool fine = true;
+  std::size_t options = 0;
   for (std::size_t i = 0; i < fields.raw().size(); ++i) {
     const Field& field = fields.raw()[i];
     if (field.removed || field.id != FieldId::kConnection) continue;
     for_each_element(fields.value(field), [&](std::string_view option) {
+      if (++options > kMostOptions) {
+        fine = false;
+        return;
+      }
       const FieldId id = field_id(option);
       // These are decided on by themselves.
       if (id == FieldId::kTe || id == FieldId::kUpgrade || id == FieldId::kConnection) return;
@@ -105,7 +110,8 @@ bool has_passed(const FieldList& fields, std::string_view pseudonym) {
   bool found = false;
   for (const Field& field : fields.raw()) {
     if (field.removed || field.id != FieldId::kVia) continue;
-    for_each_via(fields.value(field), [&](std::string_view entry) { found = found || is_via_of(entry, pseudonym); });
+    for_each_via(fields.value(field),
+                 [&](std::string_view entry) { found = found || is_via_of(entry, pseudonym); });
   }
   return found;
 }
@@ -116,7 +122,8 @@ void add_via(FieldList& fields, Version version, std::string_view pseudonym) {
   constexpr std::string_view k10 = "1.0 ";
   const std::string_view protocol = version.at_least_1_1() ? k11 : k10;
   pseudonym = pseudonym.substr(0, sizeof text - protocol.size());
-  char* const end = std::copy(pseudonym.begin(), pseudonym.end(), std::copy(protocol.begin(), protocol.end(), text));
+  char* const end =
+      std::copy(pseudonym.begin(), pseudonym.end(), std::copy(protocol.begin(), protocol.end(), text));
   fields.add(FieldId::kVia, std::string_view(text, static_cast<std::size_t>(end - text)));
 }
 
@@ -157,10 +164,11 @@ void write_forwarded(FieldList& fields, const ForwardingContext& context) {
 }
 
 bool is_request_id(std::string_view text) {
-  return !text.empty() && text.size() <= kLongestRequestId && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
-           c == '.' || c == ':' || c == '/' || c == '+' || c == '=' || c == '@';
-  });
+  return !text.empty() && text.size() <= kLongestRequestId &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+                  c == '_' || c == '.' || c == ':' || c == '/' || c == '+' || c == '=' || c == '@';
+         });
 }
 
 // A random UUID (RFC 9562 section 5.4).
@@ -191,15 +199,17 @@ void add_request_id(FieldList& fields, Random& random) {
 void write_request_id(FieldList& fields, bool trusted, Random& random) {
   const std::optional<std::string_view> given = fields.get(FieldId::kXRequestId);
   if (given) {
-    const bool keep = fields.count(FieldId::kXRequestId) == 1 &&
-                      (trusted ? !given->empty() && given->size() <= kLongestRequestId : is_request_id(*given));
+    const bool keep =
+        fields.count(FieldId::kXRequestId) == 1 &&
+        (trusted ? !given->empty() && given->size() <= kLongestRequestId : is_request_id(*given));
     if (keep) return;
     fields.remove(FieldId::kXRequestId);
   }
   add_request_id(fields, random);
 }
 
-// Max-Forwards concerns TRACE and OPTIONS only. False: it is 0, this is the last recipient. A value that is no number is left alone.
+// Max-Forwards concerns TRACE and OPTIONS only. False: it is 0, this is the last recipient. A value that is
+// no number is left alone.
 bool count_forward(RequestHead& head) {
   if (head.method != "TRACE" && head.method != "OPTIONS") return true;
   const std::optional<std::string_view> text = head.fields.get(FieldId::kMaxForwards);
@@ -239,7 +249,8 @@ void prepare_response(ResponseHead& head, std::string_view pseudonym) {
 }
 
 std::string trace_body(const RequestHead& head) {
-  std::string body = head.method + " " + head.target + " HTTP/1." + (head.version.at_least_1_1() ? "1" : "0") + "\r\n";
+  std::string body =
+      head.method + " " + head.target + " HTTP/1." + (head.version.at_least_1_1() ? "1" : "0") + "\r\n";
   head.fields.for_each([&body](std::string_view name, std::string_view value, FieldId id) {
     // RFC 9110 section 9.3.8: without what the client would not want to see disclosed.
     if (id == FieldId::kAuthorization || id == FieldId::kProxyAuthorization || id == FieldId::kCookie) return;

@@ -50,10 +50,24 @@ std::optional<Fault> read_length(const FieldList& fields, Framing& framing) {
 }
 
 // Fields that RFC 9110 section 6.5.1 keeps out of trailers and that have no id of their own.
-constexpr std::string_view kForbiddenTrailers[] = {
-    "age",           "content-range", "expires",       "http2-settings",      "if-match",         "if-modified-since",
-    "if-none-match", "if-range",      "location",      "if-unmodified-since", "range",            "vary",
-    "warning",       "pragma",        "authorization", "www-authenticate",    "x-forwarded-port", "authentication-info"};
+constexpr std::string_view kForbiddenTrailers[] = {"age",
+                                                   "content-range",
+                                                   "expires",
+                                                   "http2-settings",
+                                                   "if-match",
+                                                   "if-modified-since",
+                                                   "if-none-match",
+                                                   "if-range",
+                                                   "location",
+                                                   "if-unmodified-since",
+                                                   "range",
+                                                   "vary",
+                                                   "warning",
+                                                   "pragma",
+                                                   "authorization",
+                                                   "www-authenticate",
+                                                   "x-forwarded-port",
+                                                   "authentication-info"};
 
 bool is_forbidden_trailer(FieldId id, std::string_view name) {
   switch (id) {
@@ -91,10 +105,8 @@ bool is_forbidden_trailer(FieldId id, std::string_view name) {
     case FieldId::kXRequestId:
     case FieldId::kXRequestTimeoutMs:
     case FieldId::kXRemoraAttempt:
-    case FieldId::kXRemoraFlag:
-      return true;
-    default:
-      return false;
+    case FieldId::kXRemoraFlag: return true;
+    default: return false;
   }
 }
 

@@ -9,10 +9,11 @@
 //   kEnded     the tunnel's peer sends no more              our end: kClosed
 //   kClosed    nothing is read any more
 //
-//   out_ goes kIdle -> kReady (for the request's head) -> the body's framing -> kDone -> kIdle, or kDone -> kTunnel -> kEnded.
+//   out_ goes kIdle -> kReady (for the request's head) -> the body's framing -> kDone -> kIdle, or kDone ->
+//   kTunnel -> kEnded.
 //
-// When the codec calls out, its state is already that of after the event: inside the callback that ends a response, available()
-// tells whether the connection may be used again.
+// When the codec calls out, its state is already that of after the event: inside the callback that ends a
+// response, available() tells whether the connection may be used again.
 #include <algorithm>
 
 #include "proxy/http/h1.h"
@@ -105,12 +106,8 @@ std::size_t H1Client::run(std::string_view bytes) {
     const std::string_view rest = bytes.substr(used);
     std::size_t step = 0;
     switch (in_) {
-      case In::kHead:
-        step = take_head(rest);
-        break;
-      case In::kBody:
-        step = take_body(rest);
-        break;
+      case In::kHead: step = take_head(rest); break;
+      case In::kBody: step = take_body(rest); break;
       case In::kTunnel:
         unconsumed_ += rest.size();
         responses_->on_body(rest, false);
@@ -120,8 +117,7 @@ std::size_t H1Client::run(std::string_view bytes) {
         return bytes.size();
       case In::kIdle:
       case In::kEnded:
-      case In::kClosed:
-        return bytes.size();
+      case In::kClosed: return bytes.size();
     }
     if (step == 0) return used;
     used += step;
@@ -136,13 +132,11 @@ std::size_t H1Client::take_head(std::string_view bytes) {
     return bytes.size();
   }
   switch (parser_.scan(bytes, HeadScan::Kind::kResponse, limits_)) {
-    case HeadScan::Result::kMore:
-      return 0;
+    case HeadScan::Result::kMore: return 0;
     case HeadScan::Result::kFault:
       give_up(parser_.scan_fault().code, parser_.scan_fault().detail);
       return bytes.size();
-    case HeadScan::Result::kDone:
-      break;
+    case HeadScan::Result::kDone: break;
   }
   const std::size_t size = parser_.head_size();
   ResponseHead& head = scratch_.response;
@@ -206,22 +200,18 @@ std::size_t H1Client::take_body(std::string_view bytes) {
 
 void H1Client::feed_end() {
   switch (in_) {
-    case In::kIdle:
-      return close(Fate::kClose);
+    case In::kIdle: return close(Fate::kClose);
     case In::kHead:
-      return give_up(ErrorCode::kEndOfStream, "closed before a response", answered_ ? Retry::kNo : Retry::kIfReused);
+      return give_up(ErrorCode::kEndOfStream, "closed before a response",
+                     answered_ ? Retry::kNo : Retry::kIfReused);
     case In::kBody:
       if (!parser_.until_close()) return give_up(ErrorCode::kEndOfStream, "response cut short");
       finish_response()->on_body({}, true);
       return;
-    case In::kDone:
-      reusable_ = false;
-      return;
-    case In::kTunnel:
-      return end_tunnel();
+    case In::kDone: reusable_ = false; return;
+    case In::kTunnel: return end_tunnel();
     case In::kEnded:
-    case In::kClosed:
-      return;
+    case In::kClosed: return;
   }
 }
 
@@ -282,7 +272,9 @@ ClientStream& H1Client::start(Responses& responses) {
 }
 
 // Methods whose body has a meaning, so that its absence is to be said (RFC 9110 section 8.6).
-bool expects_body(std::string_view method) { return method == "POST" || method == "PUT" || method == "PATCH"; }
+bool expects_body(std::string_view method) {
+  return method == "POST" || method == "PUT" || method == "PATCH";
+}
 
 void H1Client::send_request(const RequestHead& head, bool end) {
   if (out_ != Out::kReady) return;
@@ -315,7 +307,8 @@ bool H1Client::send_body(std::string_view bytes, bool end) {
 }
 
 bool H1Client::send_framed(std::string_view bytes, bool end) {
-  const BodyWritten written = write_body(transport_, out_ == Out::kChunked, out_ == Out::kLength ? &left_ : nullptr, bytes, end);
+  const BodyWritten written =
+      write_body(transport_, out_ == Out::kChunked, out_ == Out::kLength ? &left_ : nullptr, bytes, end);
   if (written.broken) {
     reset();
   } else if (end) {
@@ -384,7 +377,8 @@ void H1Client::on_writable() {
 
 }  // namespace
 
-std::unique_ptr<ClientCodec> make_h1_client(Transport& transport, H1Scratch& scratch, const H1Limits& limits) {
+std::unique_ptr<ClientCodec> make_h1_client(Transport& transport, H1Scratch& scratch,
+                                            const H1Limits& limits) {
   static_assert(sizeof(H1Client) <= 400);
   return std::make_unique<H1Client>(transport, scratch, limits);
 }

@@ -31,7 +31,7 @@ struct Sink {
   std::string_view value;
   bool skip_body = false;
   bool complete = false;
-  unsigned flags = 0;                 // llhttp's, when the head was complete
+  unsigned flags = 0;  // llhttp's, when the head was complete
   std::uint64_t content_length = 0;
   bool split = false;  // a name or value came in pieces: impossible after the scan
 
@@ -70,8 +70,8 @@ int on_complete(llhttp_t* parser) {
   return to.skip_body ? 1 : 0;
 }
 
-// A parser that has seen a start line, and the settings it refers to. Copying it is cheaper than having each message's
-// start line, already parsed, parsed again.
+// A parser that has seen a start line, and the settings it refers to. Copying it is cheaper than having each
+// message's start line, already parsed, parsed again.
 class Started final {
  public:
   Started(llhttp_type type, std::string_view line) {
@@ -109,16 +109,16 @@ Fault explain(llhttp_errno_t code) {
       return Fault{ErrorCode::kForbiddenFraming, "invalid or repeated Content-Length"};
     case HPE_INVALID_TRANSFER_ENCODING:
       return Fault{ErrorCode::kForbiddenFraming, "invalid Transfer-Encoding"};
-    default:
-      return malformed("invalid field line");
+    default: return malformed("invalid field line");
   }
 }
 
 }  // namespace
 
-// Fills `fields` from `block` (field lines and the empty line), leaving llhttp at the start of the body. Two opinions on the
-// framing, llhttp's and read_framing's, must agree.
-std::optional<Fault> H1Parser::parse_fields(std::string_view block, Shape shape, FieldList& fields, Framing& framing) {
+// Fills `fields` from `block` (field lines and the empty line), leaving llhttp at the start of the body. Two
+// opinions on the framing, llhttp's and read_framing's, must agree.
+std::optional<Fault> H1Parser::parse_fields(std::string_view block, Shape shape, FieldList& fields,
+                                            Framing& framing) {
   static_assert(sizeof(llhttp_t) <= kLlhttpSize && alignof(llhttp_t) <= 8);
   auto* const parser = new (llhttp_) llhttp_t(started(shape.response));
   fields.start(block.substr(0, block.size() - 2));
@@ -162,7 +162,8 @@ void H1Parser::begin_body(const Framing& framing, bool until_close) {
 std::optional<Fault> H1Parser::request(std::string_view bytes, RequestHead& head) {
   const std::size_t line_end = scan_.line_end();
   head.clear();
-  if (auto fault = parse_request_line(bytes.substr(scan_.begin(), line_end - scan_.begin()), head)) return fault;
+  if (auto fault = parse_request_line(bytes.substr(scan_.begin(), line_end - scan_.begin()), head))
+    return fault;
   const std::string_view block = bytes.substr(line_end + 2, scan_.size() - line_end - 2);
   Framing framing;
   if (auto fault = parse_fields(block, Shape{head.version, false, false}, head.fields, framing)) return fault;
@@ -183,7 +184,8 @@ std::optional<Fault> H1Parser::response(std::string_view bytes, Asked asked, Res
   const bool bodiless = asked.head || head.status < 200 || head.status == 204 || head.status == 304;
   const std::string_view block = bytes.substr(line_end + 2, scan_.size() - line_end - 2);
   Framing framing;
-  if (auto fault = parse_fields(block, Shape{head.version, true, bodiless}, head.fields, framing)) return fault;
+  if (auto fault = parse_fields(block, Shape{head.version, true, bodiless}, head.fields, framing))
+    return fault;
   connection_ = read_connection(head.fields);
   if (head.status == 101) {
     const bool agreed = asked.upgrade && connection_.upgrade && head.fields.has(FieldId::kUpgrade);
@@ -257,10 +259,8 @@ H1Parser::Step H1Parser::take_chunked(std::string_view bytes, FieldList& trailer
         if (left_ == 0) stage_ = Stage::kDataEnd;
         return Step{.kind = Step::Kind::kBytes, .end = false, .used = used + data.size(), .bytes = data};
       }
-      case Stage::kTrailers:
-        return take_trailers(bytes.substr(used), used, trailers, limits);
-      default:
-        return refuse("body after its end");
+      case Stage::kTrailers: return take_trailers(bytes.substr(used), used, trailers, limits);
+      default: return refuse("body after its end");
     }
   }
   return Step{Step::Kind::kMore, false, used, {}};
@@ -319,13 +319,9 @@ bool H1Parser::take_line_end(std::string_view bytes, std::size_t& used) {
 H1Parser::Step H1Parser::take_trailers(std::string_view bytes, std::size_t used, FieldList& trailers,
                                        const H1Limits& limits) {
   switch (scan_.scan(bytes, HeadScan::Kind::kTrailers, limits)) {
-    case HeadScan::Result::kMore:
-      return Step{Step::Kind::kMore, false, used, {}};
-    case HeadScan::Result::kFault:
-      fault_ = scan_.fault();
-      return Step{Step::Kind::kFault, false, 0, {}};
-    case HeadScan::Result::kDone:
-      break;
+    case HeadScan::Result::kMore: return Step{Step::Kind::kMore, false, used, {}};
+    case HeadScan::Result::kFault: fault_ = scan_.fault(); return Step{Step::Kind::kFault, false, 0, {}};
+    case HeadScan::Result::kDone: break;
   }
   const std::string_view block = bytes.substr(0, scan_.size());
   trailers.start(block.substr(0, block.size() - 2));

@@ -1,13 +1,14 @@
-// The incoming half of an HTTP/1 connection, either role: one message after the other, each a head and a body. Pull, not push:
-// the codec asks for the next thing in the bytes it has, so nothing calls back into it.
+// The incoming half of an HTTP/1 connection, either role: one message after the other, each a head and a
+// body. Pull, not push: the codec asks for the next thing in the bytes it has, so nothing calls back into it.
 //
-//   scan() until kDone -> request() or response() -> next() until `end`, or kRest (body until close) -> scan() ...
+//   scan() until kDone -> request() or response() -> next() until `end`, or kRest (body until close) ->
+//   scan() ...
 //
-// llhttp parses the fields and the chunk framing, behind HeadScan and read_framing. Start lines and chunk extensions never reach it:
-// it knows only some methods, and refuses valid pairs of extensions.
+// llhttp parses the fields and the chunk framing, behind HeadScan and read_framing. Start lines and chunk
+// extensions never reach it: it knows only some methods, and refuses valid pairs of extensions.
 //
-// The chunk framing may cost the sender at most 16 KiB beyond 16 bytes per chunk and twice the body (RFC 9112 section 7.1.1 asks
-// for a limit).
+// The chunk framing may cost the sender at most 16 KiB beyond 16 bytes per chunk and twice the body (RFC 9112
+// section 7.1.1 asks for a limit).
 #pragma once
 
 #include <cstddef>
@@ -26,10 +27,11 @@ class H1Parser final {
  public:
   struct Step {
     enum class Kind : std::uint8_t {
-      kMore,      // `used` bytes are done with; the rest (part of a trailer section) must be given again with more behind it
-      kBytes,     // body bytes; with `end`, the last ones
-      kEnd,       // the body has ended; `trailers` may hold some
-      kFault,     // see fault()
+      kMore,   // `used` bytes are done with; the rest (part of a trailer section) must be given again with
+               // more behind it
+      kBytes,  // body bytes; with `end`, the last ones
+      kEnd,    // the body has ended; `trailers` may hold some
+      kFault,  // see fault()
     };
     Kind kind = Kind::kMore;
     bool end = false;
@@ -39,7 +41,7 @@ class H1Parser final {
 
   // What the request was to which a response is read.
   struct Asked {
-    bool head = false;     // HEAD
+    bool head = false;  // HEAD
     bool upgrade = false;
   };
 
@@ -49,7 +51,8 @@ class H1Parser final {
   // Bytes of the head that scan() completed.
   std::size_t head_size() const { return scan_.size(); }
 
-  // Parse the head that scan() completed; `bytes` as given to it. They fill `head` completely and set up the body.
+  // Parse the head that scan() completed; `bytes` as given to it. They fill `head` completely and set up the
+  // body.
   std::optional<Fault> request(std::string_view bytes, RequestHead& head);
   std::optional<Fault> response(std::string_view bytes, Asked asked, ResponseHead& head);
   // What the last head said about its connection.
@@ -72,13 +75,13 @@ class H1Parser final {
  private:
   enum class Stage : std::uint8_t {
     kDone,
-    kLength,      // Content-Length: left_ bytes to come
+    kLength,  // Content-Length: left_ bytes to come
     kUntilClose,
-    kSize,        // digits of a chunk's size
+    kSize,  // digits of a chunk's size
     kExtension,
-    kSizeEnd,     // CRLF after them
-    kData,        // left_ bytes of the chunk
-    kDataEnd,     // CRLF after them
+    kSizeEnd,  // CRLF after them
+    kData,     // left_ bytes of the chunk
+    kDataEnd,  // CRLF after them
     kTrailers,
   };
 
@@ -107,8 +110,8 @@ class H1Parser final {
   HeadScan scan_;
   Fault fault_;
   std::uint64_t left_ = 0;
-  std::uint32_t excess_ = 0;   // chunk framing bytes not yet excused by body bytes
-  std::uint8_t digits_ = 0;    // of the chunk size so far
+  std::uint32_t excess_ = 0;  // chunk framing bytes not yet excused by body bytes
+  std::uint8_t digits_ = 0;   // of the chunk size so far
   bool half_line_end_ = false;
   Stage stage_ = Stage::kDone;
   ConnectionOptions connection_;

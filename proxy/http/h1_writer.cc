@@ -8,14 +8,16 @@
 namespace remora::http {
 namespace {
 
-constexpr std::size_t kLarge = 4096;    // body bytes worth not copying
-constexpr std::size_t kLineRoom = 192;  // for everything in a head that is neither field, target, method nor reason
+constexpr std::size_t kLarge = 4096;  // body bytes worth not copying
+constexpr std::size_t kLineRoom =
+    192;  // for everything in a head that is neither field, target, method nor reason
 
 constexpr std::uint64_t bit(FieldId id) { return std::uint64_t{1} << static_cast<unsigned>(id); }
 
 // Never taken from a head's fields.
-constexpr std::uint64_t kOwn = bit(FieldId::kConnection) | bit(FieldId::kKeepAlive) | bit(FieldId::kProxyConnection) |
-                               bit(FieldId::kContentLength) | bit(FieldId::kTransferEncoding);
+constexpr std::uint64_t kOwn = bit(FieldId::kConnection) | bit(FieldId::kKeepAlive) |
+                               bit(FieldId::kProxyConnection) | bit(FieldId::kContentLength) |
+                               bit(FieldId::kTransferEncoding);
 
 // Writes into memory reserved beforehand.
 class Cursor final {
@@ -153,7 +155,8 @@ void fill(std::string& out, std::size_t room, Fn&& fn) {
 }  // namespace
 
 void write_request_head(const RequestHead& head, const Delivery& delivery, std::string& out) {
-  const std::size_t room = kLineRoom + head.method.size() + head.target.size() * 3 + head.authority.size() + fields_room(head.fields);
+  const std::size_t room = kLineRoom + head.method.size() + head.target.size() * 3 + head.authority.size() +
+                           fields_room(head.fields);
   fill(out, room, [&](Cursor& to) {
     for (const char c : head.method) to.raw(is_token({&c, 1}) ? c : '_');
     to.raw(' ');
@@ -189,7 +192,8 @@ void write_last_chunk(const FieldList& trailers, std::string& out) {
   });
 }
 
-BodyWritten write_body(Transport& transport, bool chunked, std::uint64_t* left, std::string_view bytes, bool end) {
+BodyWritten write_body(Transport& transport, bool chunked, std::uint64_t* left, std::string_view bytes,
+                       bool end) {
   BodyWritten written;
   if (left != nullptr) {
     written.broken = bytes.size() > *left || (end && bytes.size() < *left);

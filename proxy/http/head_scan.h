@@ -1,6 +1,7 @@
-// A scan of a head's (or trailer section's) raw bytes, line by line, before any parser sees them. It refuses whatever two
-// parsers could split into lines differently (RFC 9112 section 2.2): bare CR or LF, control characters, folded lines, lines without a
-// name; and it bounds size and number of fields. Resumable: every byte is looked at once, however the bytes arrive.
+// A scan of a head's (or trailer section's) raw bytes, line by line, before any parser sees them. It refuses
+// whatever two parsers could split into lines differently (RFC 9112 section 2.2): bare CR or LF, control
+// characters, folded lines, lines without a name; and it bounds size and number of fields. Resumable: every
+// byte is looked at once, however the bytes arrive.
 #pragma once
 
 #include <cstddef>
@@ -23,12 +24,13 @@ class HeadScan final {
   enum class Kind : std::uint8_t { kRequest, kResponse, kTrailers };
   enum class Result : std::uint8_t { kMore, kDone, kFault };
 
-  // `bytes` starts where the head starts and is what was given before, or more of it. After kDone or kFault call reset()
-  // before the next. A request may have one empty line before it (RFC 9112 section 2.2).
+  // `bytes` starts where the head starts and is what was given before, or more of it. After kDone or kFault
+  // call reset() before the next. A request may have one empty line before it (RFC 9112 section 2.2).
   Result scan(std::string_view bytes, Kind kind, const H1Limits& limits);
   void reset() { *this = HeadScan(); }
 
-  // After kDone: where the first line begins, where it ends (before its CRLF), and the size of the whole with its empty line.
+  // After kDone: where the first line begins, where it ends (before its CRLF), and the size of the whole with
+  // its empty line.
   std::size_t begin() const { return begin_; }
   std::size_t line_end() const { return line_end_; }
   std::size_t size() const { return at_; }
@@ -40,8 +42,8 @@ class HeadScan final {
   Result refuse_line(std::string_view line, Kind kind, const H1Limits& limits);
 
   Fault fault_;
-  std::uint32_t at_ = 0;        // everything before was looked at
-  std::uint32_t line_at_ = 0;   // where the current line begins
+  std::uint32_t at_ = 0;       // everything before was looked at
+  std::uint32_t line_at_ = 0;  // where the current line begins
   std::uint32_t begin_ = 0;
   std::uint32_t line_end_ = 0;  // 0: the first line has not ended
   std::uint32_t fields_ = 0;

@@ -120,7 +120,8 @@ bool same_name(std::string_view text, const KnownName& known) {
 
 constexpr std::array<bool, 256> kTokenCharacters = [] {
   std::array<bool, 256> table{};
-  for (const char c : std::string_view("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
+  for (const char c :
+       std::string_view("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
     table[static_cast<unsigned char>(c)] = true;
   }
   return table;
@@ -202,13 +203,15 @@ void FieldList::start(std::string_view block) {
   bytes_.assign(block);
 }
 
-void FieldList::add_at(std::size_t name_at, std::size_t name_size, std::size_t value_at, std::size_t value_size) {
+void FieldList::add_at(std::size_t name_at, std::size_t name_size, std::size_t value_at,
+                       std::size_t value_size) {
   const FieldId id = field_id(std::string_view(bytes_).substr(name_at, name_size));
   const std::size_t name_end = name_at + name_size;
   const std::size_t value_end = value_at + value_size;
   // A value may be followed by white space that was trimmed; then the field is written piece by piece.
-  const bool wire = value_at == name_end + 2 && bytes_[name_end + 1] == ' ' && value_end + 1 < bytes_.size() &&
-                    bytes_[value_end] == '\r' && bytes_[value_end + 1] == '\n';
+  const bool wire = value_at == name_end + 2 && bytes_[name_end + 1] == ' ' &&
+                    value_end + 1 < bytes_.size() && bytes_[value_end] == '\r' &&
+                    bytes_[value_end + 1] == '\n';
   fields_.push_back(Field{.name_at = narrow(name_at),
                           .name_size = narrow(name_size),
                           .value_at = narrow(value_at),

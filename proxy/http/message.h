@@ -1,9 +1,10 @@
-// HTTP messages as the proxy sees them, whatever the protocol version on the wire: an ordered list of fields with fast
-// look-up of the well-known ones, and the two kinds of head.
+// HTTP messages as the proxy sees them, whatever the protocol version on the wire: an ordered list of fields
+// with fast look-up of the well-known ones, and the two kinds of head.
 //
-// A FieldList owns its bytes in one growing buffer and stores offsets into it, so that a list that is cleared and filled
-// again allocates nothing, and moving or swapping one is cheap. Views handed out are valid until the list is next modified.
-// What a codec parsed lies there as it was on the wire, so that passing a head on is a few long copies.
+// A FieldList owns its bytes in one growing buffer and stores offsets into it, so that a list that is cleared
+// and filled again allocates nothing, and moving or swapping one is cheap. Views handed out are valid until
+// the list is next modified. What a codec parsed lies there as it was on the wire, so that passing a head on
+// is a few long copies.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +15,49 @@
 
 namespace remora::http {
 
-// Names that the proxy itself looks at; every other one is kOther. At most 64, so that a set of them is a word.
+// Names that the proxy itself looks at; every other one is kOther. At most 64, so that a set of them is a
+// word.
 enum class FieldId : std::uint8_t {
-  kOther, kAccept, kAcceptEncoding, kAuthorization, kCacheControl, kConnection, kContentEncoding, kContentLength,
-  kContentType, kCookie, kDate, kExpect, kForwarded, kHost, kIdempotencyKey, kKeepAlive, kMaxForwards,
-  kProxyAuthenticate, kProxyAuthorization, kProxyConnection, kReferer, kRetryAfter, kSetCookie, kServer, kTe,
-  kTraceparent, kTracestate, kTrailer, kTransferEncoding, kUpgrade, kUserAgent, kVia, kXForwardedFor, kXForwardedHost,
-  kXForwardedProto, kXForwardedClientCert, kXRequestId, kXRequestTimeoutMs, kXRemoraAttempt, kXRemoraFlag,
+  kOther,
+  kAccept,
+  kAcceptEncoding,
+  kAuthorization,
+  kCacheControl,
+  kConnection,
+  kContentEncoding,
+  kContentLength,
+  kContentType,
+  kCookie,
+  kDate,
+  kExpect,
+  kForwarded,
+  kHost,
+  kIdempotencyKey,
+  kKeepAlive,
+  kMaxForwards,
+  kProxyAuthenticate,
+  kProxyAuthorization,
+  kProxyConnection,
+  kReferer,
+  kRetryAfter,
+  kSetCookie,
+  kServer,
+  kTe,
+  kTraceparent,
+  kTracestate,
+  kTrailer,
+  kTransferEncoding,
+  kUpgrade,
+  kUserAgent,
+  kVia,
+  kXForwardedFor,
+  kXForwardedHost,
+  kXForwardedProto,
+  kXForwardedClientCert,
+  kXRequestId,
+  kXRequestTimeoutMs,
+  kXRemoraAttempt,
+  kXRemoraFlag,
   kCount,
 };
 
@@ -35,8 +72,8 @@ bool equals_ignore_case(std::string_view a, std::string_view b);
 std::string_view trim_ows(std::string_view text);
 // The first control character (below 0x20, or 0x7f) at or after `from`, or text.size(). 16 bytes at a time.
 std::size_t find_control(std::string_view text, std::size_t from);
-// Calls fn(element) for each non-empty element of a comma-separated list, trimmed (RFC 9110 section 5.6.1). Quoted strings are
-// not looked into: for lists of tokens.
+// Calls fn(element) for each non-empty element of a comma-separated list, trimmed (RFC 9110 section 5.6.1).
+// Quoted strings are not looked into: for lists of tokens.
 template <typename Fn>
 void for_each_element(std::string_view list, Fn&& fn) {
   while (!list.empty()) {
@@ -67,12 +104,13 @@ class FieldList final {
   // Keeps the memory.
   void clear();
 
-  // For parsers: starts anew with `block`, field lines as they came, each ending in CRLF; then says where the fields are in it.
+  // For parsers: starts anew with `block`, field lines as they came, each ending in CRLF; then says where the
+  // fields are in it.
   void start(std::string_view block);
   void add_at(std::size_t name_at, std::size_t name_size, std::size_t value_at, std::size_t value_size);
 
-  // Appends, keeping order; values are taken as they are (the codec has validated them, or the configuration has).
-  // Arguments must not be views into this list.
+  // Appends, keeping order; values are taken as they are (the codec has validated them, or the configuration
+  // has). Arguments must not be views into this list.
   void add(std::string_view name, std::string_view value);
   void add(FieldId id, std::string_view value) { add(id, field_name(id), value); }
   void add(FieldId id, std::string_view name, std::string_view value);
@@ -93,7 +131,9 @@ class FieldList final {
   // In order, removed ones included: check `removed`. For loops that must not pay for an iterator.
   const std::vector<Field>& raw() const { return fields_; }
   std::string_view name(const Field& field) const { return {bytes_.data() + field.name_at, field.name_size}; }
-  std::string_view value(const Field& field) const { return {bytes_.data() + field.value_at, field.value_size}; }
+  std::string_view value(const Field& field) const {
+    return {bytes_.data() + field.value_at, field.value_size};
+  }
   void remove_at(std::size_t index);
 
   // Calls fn(name, value, id) for each in order.
@@ -129,29 +169,33 @@ struct Version {
   bool at_least_1_1() const { return major > 1 || minor >= 1; }
 };
 
-// A request's head. `target` is in origin-form ("/a?b") or "*" when it leaves the server codec: absolute-form has been
-// taken apart (RFC 9112 section 3.2.2), its authority is in `authority`, and so is Host's value otherwise.
+// A request's head. `target` is in origin-form ("/a?b") or "*" when it leaves the server codec: absolute-form
+// has been taken apart (RFC 9112 section 3.2.2), its authority is in `authority`, and so is Host's value
+// otherwise.
 struct RequestHead {
   std::string method;
   std::string target;
   std::string authority;
   Version version;  // what the sender said; the codec re-frames, so nothing of it is forwarded
   FieldList fields;
-  std::optional<std::uint64_t> content_length;  // known length of the body; nullopt with has_body: unknown (chunked)
+  std::optional<std::uint64_t>
+      content_length;  // known length of the body; nullopt with has_body: unknown (chunked)
   bool has_body = false;
-  bool upgrade = false;            // asks for another protocol: Connection: upgrade with Upgrade (HTTP/1.1 only)
+  bool upgrade = false;  // asks for another protocol: Connection: upgrade with Upgrade (HTTP/1.1 only)
 
   void clear();
-  std::string_view path() const { return std::string_view(target).substr(0, std::string_view(target).find('?')); }
+  std::string_view path() const {
+    return std::string_view(target).substr(0, std::string_view(target).find('?'));
+  }
 };
 
 struct ResponseHead {
   std::uint16_t status = 0;
-  std::string reason;   // may be empty; not used by HTTP/2
+  std::string reason;  // may be empty; not used by HTTP/2
   Version version;
   FieldList fields;
   std::optional<std::uint64_t> content_length;  // of the body that follows; nullopt with has_body: unknown
-  bool has_body = false;     // false for responses to HEAD, 1xx, 204, 304, whatever Content-Length says
+  bool has_body = false;  // false for responses to HEAD, 1xx, 204, 304, whatever Content-Length says
 
   void clear();
   bool informational() const { return status >= 100 && status < 200; }

@@ -14,7 +14,8 @@ bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' 
 // RFC 3986 section 3.2.2: unreserved and sub-delims; "%" is looked at apart.
 constexpr std::array<bool, 256> kNameCharacters = [] {
   std::array<bool, 256> table{};
-  for (const char c : std::string_view("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=")) {
+  for (const char c :
+       std::string_view("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=")) {
     table[static_cast<unsigned char>(c)] = true;
   }
   return table;
@@ -58,7 +59,8 @@ std::optional<Fault> resolve_absolute(RequestHead& head) {
   const std::string_view target = head.target;
   const std::size_t colon = target.find("://");
   if (colon == std::string_view::npos) return malformed("request target has no known form");
-  if (!equals_ignore_case(target.substr(0, colon), "http")) return malformed("scheme does not match the connection");
+  if (!equals_ignore_case(target.substr(0, colon), "http"))
+    return malformed("scheme does not match the connection");
   const std::string_view rest = target.substr(colon + 3);
   const std::size_t end = std::min(rest.find_first_of("/?"), rest.size());
   const std::string_view authority = rest.substr(0, end);

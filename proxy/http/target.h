@@ -9,17 +9,18 @@
 
 namespace remora::http {
 
-// uri-host [":" port], uri-host not empty: a name (RFC 3986 reg-name), an IPv4 address or an IPv6 address in brackets. No userinfo.
+// uri-host [":" port], uri-host not empty: a name (RFC 3986 reg-name), an IPv4 address or an IPv6 address in
+// brackets. No userinfo.
 bool is_authority(std::string_view text);
 
-// Takes apart the target as sent: leaves origin-form or "*" in `head.target` and the authority in `head.authority`.
-// `head.method`, `.target`, `.version` and `.fields` are filled in.
+// Takes apart the target as sent: leaves origin-form or "*" in `head.target` and the authority in
+// `head.authority`. `head.method`, `.target`, `.version` and `.fields` are filled in.
 //
 //   form       allowed for        authority
 //   origin     all but CONNECT    Host
-//   absolute   all but CONNECT    the target's; Host is replaced by it. Scheme http only: https over clear text is refused.
-//   asterisk   OPTIONS            Host
-//   authority  CONNECT            kMethodNotAllowed: this proxy makes no tunnels
+//   absolute   all but CONNECT    the target's; Host is replaced by it. Scheme http only: https over clear
+//   text is refused. asterisk   OPTIONS            Host authority  CONNECT            kMethodNotAllowed: this
+//   proxy makes no tunnels
 //
 // Host: exactly one on HTTP/1.1, at most one on HTTP/1.0, of valid syntax.
 std::optional<Fault> resolve_target(RequestHead& head);

@@ -1,5 +1,5 @@
-// What the HTTP/1 codecs cost per exchange: nanoseconds to parse and to serialise heads, both roles, and for the header rules in
-// between. Build with the release preset; run: build/release/bench_micro_h1 [rounds]
+// What the HTTP/1 codecs cost per exchange: nanoseconds to parse and to serialise heads, both roles, and for
+// the header rules in between. Build with the release preset; run: build/release/bench_micro_h1 [rounds]
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -16,16 +16,21 @@ namespace {
 
 constexpr std::string_view kSmallRequest = "GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
 constexpr std::string_view kSmallResponse =
-    "HTTP/1.1 200 OK\r\nServer: backend\r\nDate: Fri, 20 Nov 2026 12:00:00 GMT\r\nContent-Type: text/plain\r\n"
+    "HTTP/1.1 200 OK\r\nServer: backend\r\nDate: Fri, 20 Nov 2026 12:00:00 GMT\r\nContent-Type: "
+    "text/plain\r\n"
     "Content-Length: 64\r\n\r\n0123456789012345678901234567890123456789012345678901234567890123";
 constexpr std::string_view kLargeRequest =
     "GET /wp-content/uploads/2010/03/hello-kitty-darth-vader-pink.jpg HTTP/1.1\r\nHost: www.kittyhell.com\r\n"
-    "User-Agent: Mozilla/5.0 (Macintosh; U; Intel Mac OS X 10.6; ja-JP-mac; rv:1.9.2.3) Gecko/20100401 Firefox/3.6.3 "
+    "User-Agent: Mozilla/5.0 (Macintosh; U; Intel Mac OS X 10.6; ja-JP-mac; rv:1.9.2.3) Gecko/20100401 "
+    "Firefox/3.6.3 "
     "Pathtraq/0.9\r\nAccept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n"
     "Accept-Language: ja,en-us;q=0.7,en;q=0.3\r\nAccept-Encoding: gzip,deflate\r\n"
-    "Accept-Charset: Shift_JIS,utf-8;q=0.7,*;q=0.7\r\nX-Request-Start: 115\r\nReferer: http://www.kittyhell.com/\r\n"
-    "Cookie: wp_ozh_wsa_visits=2; wp_ozh_wsa_visit_lasttime=xxxxxxxxxx; __utma=xxxxxxxxx.xxxxxxxxxx.xxxxxxxxxx."
-    "xxxxxxxxxx.xxxxxxxxxx.x; __utmz=xxxxxxxxx.xxxxxxxxxx.x.x.utmccn=(referral)|utmcsr=reader.livedoor.com\r\n\r\n";
+    "Accept-Charset: Shift_JIS,utf-8;q=0.7,*;q=0.7\r\nX-Request-Start: 115\r\nReferer: "
+    "http://www.kittyhell.com/\r\n"
+    "Cookie: wp_ozh_wsa_visits=2; wp_ozh_wsa_visit_lasttime=xxxxxxxxxx; "
+    "__utma=xxxxxxxxx.xxxxxxxxxx.xxxxxxxxxx."
+    "xxxxxxxxxx.xxxxxxxxxx.x; "
+    "__utmz=xxxxxxxxx.xxxxxxxxxx.x.x.utmccn=(referral)|utmcsr=reader.livedoor.com\r\n\r\n";
 
 class NullTransport final : public Transport {
  public:
@@ -130,8 +135,8 @@ void run(const char* name, std::string_view request, std::string_view response, 
   const double client = nanoseconds_per_call(rounds, [&] { bench.ask(response); });
   const double both = nanoseconds_per_call(rounds, [&] { bench.exchange(request, response, false); });
   const double rules = nanoseconds_per_call(rounds, [&] { bench.exchange(request, response, true); });
-  std::printf("%-28s server %6.0f ns  client %6.0f ns  both %6.0f ns  with header rules %6.0f ns\n", name, server, client,
-              both, rules);
+  std::printf("%-28s server %6.0f ns  client %6.0f ns  both %6.0f ns  with header rules %6.0f ns\n", name,
+              server, client, both, rules);
 }
 
 }  // namespace

@@ -50,7 +50,8 @@ def hop_by_hop():
                  get(b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c",
                      b"HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"),
                  passed(Up(lacks=("Upgrade", "HTTP2-Settings"))), ref="h2c")
-    request_case("h2c beside another protocol is stripped", get(b"Connection: Upgrade", b"Upgrade: h2c, websocket"),
+    request_case("h2c beside another protocol is stripped",
+                 get(b"Connection: Upgrade", b"Upgrade: h2c, websocket"),
                  passed(Up(has={"Upgrade": "websocket"}), close=None),
                  passed(Up(lacks=("Upgrade",)), close=None), ref="h2c")
     request_case("Upgrade without Connection is stripped", get(b"Upgrade: websocket"),

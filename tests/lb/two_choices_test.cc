@@ -125,6 +125,22 @@ TEST_CASE("under real load least request meets the weights too") {
   }
 }
 
+TEST_CASE("with few requests in flight least request stays within 12 % of the weights") {
+  for (const Weights& weights : {Weights{1, 3}, Weights{1, 1, 1, 5}, Weights{1, 10}, Weights{5, 1, 1},
+                                 Weights{10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}) {
+    for (const int in_flight : {1, 2, 4, 8, 16}) {
+      Simulation simulation(Algorithm::kLeastRequest, weights,
+                            [&](std::uint32_t, TimePoint) { return in_flight * 1ms + 1us; });
+      const auto counts = simulation.run(20s, 1ms);
+      CAPTURE(weights.size());
+      CAPTURE(in_flight);
+      for (std::size_t i = 0; i < weights.size(); ++i) {
+        CHECK(std::abs(counts[i] / sum(counts) - weights[i] / total_of(weights)) < 0.12);
+      }
+    }
+  }
+}
+
 TEST_CASE("least request sends less to an endpoint that is slow, as it has more in flight") {
   Simulation simulation(Algorithm::kLeastRequest, {1, 1, 1, 1}, [](std::uint32_t endpoint, TimePoint) {
     return endpoint == 0 ? Duration{100ms} : Duration{10ms};

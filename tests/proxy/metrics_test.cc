@@ -37,8 +37,8 @@ std::vector<WorkerReport> two_workers() {
     listener.connections_active = 3;
     listener.connections_refused = 1;
     listener.accept_paused = i;
-    listener.bytes_received = 1000;
-    listener.bytes_sent = 2000;
+    listener.bytes.received = 1000;
+    listener.bytes.sent = 2000;
     listener.local_replies[static_cast<std::size_t>(Flag::kNoRoute)] = 2;
     report.listeners.push_back({.name = "in", .address = "127.0.0.1:8080", .stats = listener});
     ExchangeStats exchange;

@@ -13,7 +13,10 @@
 #endif
 
 #ifdef REMORA_ALLOCATION_HOOKS
-#include <sanitizer/allocator_interface.h>
+// Of <sanitizer/allocator_interface.h>, which comes with clang but not with g++; both runtimes have the
+// function.
+extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void*, std::size_t),
+                                                         void (*on_free)(const volatile void*));
 #endif
 
 namespace {

@@ -54,6 +54,7 @@ class World final {
   FakeNetwork& network() { return network_; }
   proxy::Worker& worker() { return *worker_; }
   TimerWheel& wheel() { return wheel_; }
+  proxy::Env& env() { return env_; }
   // The access log so far, a line each.
   std::vector<std::string> log();
   std::uint64_t connection_permits() const { return limiters_.front()->in_use(); }

@@ -66,27 +66,44 @@ TEST_CASE("ordinary fields pass unchanged, in order") {
 }
 
 TEST_CASE("hop-by-hop fields and those that Connection names are removed") {
-  CHECK(prepared(Pairs{{"Connection", "close, X-A"}, {"X-A", "1"}, {"x-a", "2"}, {"X-B", "3"}, {"Keep-Alive", "timeout=5"},
-                       {"Proxy-Connection", "keep-alive"}, {"Proxy-Authorization", "x"}, {"Proxy-Authenticate", "x"},
-                       {"Transfer-Encoding", "chunked"}, {"Upgrade", "websocket"}}) == "X-B: 3 | " ADDED);
-  CHECK(prepared(Pairs{{"Connection", "X-A"}, {"Connection", " ,X-B , "}, {"X-A", "1"}, {"X-B", "1"}, {"X-C", "1"}}) ==
+  CHECK(prepared(Pairs{{"Connection", "close, X-A"},
+                       {"X-A", "1"},
+                       {"x-a", "2"},
+                       {"X-B", "3"},
+                       {"Keep-Alive", "timeout=5"},
+                       {"Proxy-Connection", "keep-alive"},
+                       {"Proxy-Authorization", "x"},
+                       {"Proxy-Authenticate", "x"},
+                       {"Transfer-Encoding", "chunked"},
+                       {"Upgrade", "websocket"}}) == "X-B: 3 | " ADDED);
+  CHECK(prepared(Pairs{
+            {"Connection", "X-A"}, {"Connection", " ,X-B , "}, {"X-A", "1"}, {"X-B", "1"}, {"X-C", "1"}}) ==
         "X-C: 1 | " ADDED);
   CHECK(prepared(Pairs{{"Connection", "Connection, cookie"}, {"Cookie", "c"}}) == ADDED);
 }
 
 TEST_CASE("Connection must not name what must not be dropped") {
-  for (const std::string_view name : {"Host", "content-length", "Authorization", "X-Forwarded-For", "x-forwarded-proto",
-                                      "X-Forwarded-Anything", "Forwarded"}) {
+  for (const std::string_view name : {"Host", "content-length", "Authorization", "X-Forwarded-For",
+                                      "x-forwarded-proto", "X-Forwarded-Anything", "Forwarded"}) {
     CAPTURE(name);
     CHECK(prepared(Pairs{{"Connection", name}}) == "[bad connection]");
     CHECK(prepared(Pairs{{"Connection", "close, " + std::string(name)}, {"X", "1"}}) == "[bad connection]");
   }
 }
 
+TEST_CASE("Connection may not name more options than anybody needs") {
+  std::string options;
+  for (int i = 0; i < 64; ++i) options += "x" + std::to_string(i) + ", ";
+  CHECK(prepared(Pairs{{"Connection", options}, {"X63", "1"}}) == ADDED);
+  CHECK(prepared(Pairs{{"Connection", options + "y"}}) == "[bad connection]");
+}
+
 TEST_CASE("of TE only trailers is passed on") {
-  CHECK(prepared(Pairs{{"TE", "gzip, trailers"}}) == "X-Request-Id: id | TE: trailers | X-Forwarded-For: 10.0.0.7 | "
-                                                     "X-Forwarded-Proto: http | Via: 1.1 remora | ");
-  CHECK(prepared(Pairs{{"TE", "Trailers;q=0.5"}, {"Connection", "TE"}}).find("TE: trailers | ") != std::string::npos);
+  CHECK(prepared(Pairs{{"TE", "gzip, trailers"}}) ==
+        "X-Request-Id: id | TE: trailers | X-Forwarded-For: 10.0.0.7 | "
+        "X-Forwarded-Proto: http | Via: 1.1 remora | ");
+  CHECK(prepared(Pairs{{"TE", "Trailers;q=0.5"}, {"Connection", "TE"}}).find("TE: trailers | ") !=
+        std::string::npos);
   CHECK(prepared(Pairs{{"TE", "gzip"}}) == ADDED);
   CHECK(prepared(Pairs{{"TE", ""}}) == ADDED);
 }
@@ -109,25 +126,35 @@ TEST_CASE("a real upgrade is passed on, any other is not") {
   real.upgrade = true;
   real.fields = fields_of({{"Connection", "Upgrade"}, {"Upgrade", "websocket"}, {"Sec-WebSocket-Key", "k"}});
   CHECK(prepared(real).starts_with("Upgrade: websocket | Sec-WebSocket-Key: k | X-Forwarded-For"));
-  CHECK(prepared(Pairs{{"Connection", "Upgrade, HTTP2-Settings"}, {"Upgrade", "h2c"}, {"HTTP2-Settings", "AA"}}) == ADDED);
+  CHECK(prepared(
+            Pairs{{"Connection", "Upgrade, HTTP2-Settings"}, {"Upgrade", "h2c"}, {"HTTP2-Settings", "AA"}}) ==
+        ADDED);
   CHECK(prepared(Pairs{{"Connection", "Upgrade"}, {"Upgrade", "h2c"}, {"HTTP2-Settings", "AA"}}) == ADDED);
 }
 
 TEST_CASE("X-Forwarded-For: appended in one line for trusted peers, replaced for others") {
-  CHECK(prepared(Pairs{{"X-Forwarded-For", "1.1.1.1"}}) ==
-        "X-Forwarded-For: 1.1.1.1, 10.0.0.7 | X-Request-Id: id | X-Forwarded-Proto: http | Via: 1.1 remora | ");
-  CHECK(prepared(Pairs{{"X-Forwarded-For", "1.1.1.1, 2.2.2.2"}, {"A", "b"}, {"x-forwarded-for", "3.3.3.3"}}) ==
-        "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, 10.0.0.7 | A: b | X-Request-Id: id | X-Forwarded-Proto: http | Via: 1.1 "
-        "remora | ");
-  CHECK(prepared(Pairs{{"X-Forwarded-For", "6.6.6.6"}, {"X-Forwarded-For", "7.7.7.7"}}, {.trusted = false}) == ADDED);
+  CHECK(
+      prepared(Pairs{{"X-Forwarded-For", "1.1.1.1"}}) ==
+      "X-Forwarded-For: 1.1.1.1, 10.0.0.7 | X-Request-Id: id | X-Forwarded-Proto: http | Via: 1.1 remora | ");
+  CHECK(
+      prepared(Pairs{{"X-Forwarded-For", "1.1.1.1, 2.2.2.2"}, {"A", "b"}, {"x-forwarded-for", "3.3.3.3"}}) ==
+      "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, 10.0.0.7 | A: b | X-Request-Id: id | X-Forwarded-Proto: "
+      "http | Via: 1.1 "
+      "remora | ");
+  CHECK(prepared(Pairs{{"X-Forwarded-For", "6.6.6.6"}, {"X-Forwarded-For", "7.7.7.7"}}, {.trusted = false}) ==
+        ADDED);
 }
 
 TEST_CASE("what an untrusted peer says about earlier hops is dropped, a trusted one is believed") {
-  const Pairs claims{{"X-Forwarded-Proto", "https"}, {"X-Forwarded-Host", "h"}, {"X-Forwarded-Port", "1"},
-                     {"X-Forwarded-Client-Cert", "c"}, {"Forwarded", "for=x"}};
+  const Pairs claims{{"X-Forwarded-Proto", "https"},
+                     {"X-Forwarded-Host", "h"},
+                     {"X-Forwarded-Port", "1"},
+                     {"X-Forwarded-Client-Cert", "c"},
+                     {"Forwarded", "for=x"}};
   CHECK(prepared(claims, {.trusted = false}) == ADDED);
   CHECK(prepared(claims) ==
-        "X-Forwarded-Proto: https | X-Forwarded-Host: h | X-Forwarded-Port: 1 | X-Forwarded-Client-Cert: c | Forwarded: for=x | "
+        "X-Forwarded-Proto: https | X-Forwarded-Host: h | X-Forwarded-Port: 1 | X-Forwarded-Client-Cert: c | "
+        "Forwarded: for=x | "
         "X-Request-Id: id | X-Forwarded-For: 10.0.0.7 | Via: 1.1 remora | ");
   CHECK(prepared(Pairs{}, {.scheme = "https"}).find("X-Forwarded-Proto: https") != std::string::npos);
 }
@@ -179,14 +206,15 @@ TEST_CASE("Via is added behind what is there and says what was received") {
 }
 
 TEST_CASE("our own name in Via is a loop, another's or one in a comment is not") {
-  for (const std::string_view via : {"1.1 remora", "1.0 fred, 1.1 Remora", "HTTP/1.1 remora (sidecar)", "1.1\tremora(x)",
-                                     "1.1 b (x, \\) y), 1.1 remora, 1.1 c", ", 1.1 remora"}) {
+  for (const std::string_view via :
+       {"1.1 remora", "1.0 fred, 1.1 Remora", "HTTP/1.1 remora (sidecar)", "1.1\tremora(x)",
+        "1.1 b (x, \\) y), 1.1 remora, 1.1 c", ", 1.1 remora"}) {
     CAPTURE(via);
     CHECK(prepared(Pairs{{"Via", via}}) == "[loop]");
   }
   CHECK(prepared(Pairs{{"Via", "1.1 a"}, {"Via", "1.1 remora"}}) == "[loop]");
-  for (const std::string_view via : {"1.1 remora2", "1.1 xremora", "1.1 remora:80", "remora", "1.1 a (1.1 remora)",
-                                     "1.1 a (x, 1.1 remora)", "", "1.1"}) {
+  for (const std::string_view via : {"1.1 remora2", "1.1 xremora", "1.1 remora:80", "remora",
+                                     "1.1 a (1.1 remora)", "1.1 a (x, 1.1 remora)", "", "1.1"}) {
     CAPTURE(via);
     CHECK(prepared(Pairs{{"Via", via}}) != "[loop]");
   }
@@ -195,7 +223,8 @@ TEST_CASE("our own name in Via is a loop, another's or one in a comment is not")
 TEST_CASE("the name in Via can be another") {
   const Address address;
   Random random(1);
-  const ForwardingContext context{.peer = address, .peer_host = "h", .scheme = "http", .pseudonym = "remora-1"};
+  const ForwardingContext context{
+      .peer = address, .peer_host = "h", .scheme = "http", .pseudonym = "remora-1"};
   RequestHead passed;
   passed.fields.add("Via", "1.1 remora");
   CHECK(prepare_request(passed, context, random) == Verdict::kForward);
@@ -217,7 +246,8 @@ TEST_CASE("Max-Forwards counts for TRACE and OPTIONS only") {
 }
 
 TEST_CASE("a peer without an address adds nothing to X-Forwarded-For") {
-  CHECK(prepared(Pairs{{"X-Forwarded-For", "1.1.1.1"}}, {.host = ""}).starts_with("X-Forwarded-For: 1.1.1.1 | "));
+  CHECK(prepared(Pairs{{"X-Forwarded-For", "1.1.1.1"}}, {.host = ""})
+            .starts_with("X-Forwarded-For: 1.1.1.1 | "));
 }
 
 std::string prepared_response(std::uint16_t status, const Pairs& pairs) {
@@ -229,8 +259,14 @@ std::string prepared_response(std::uint16_t status, const Pairs& pairs) {
 }
 
 TEST_CASE("responses lose their hop-by-hop fields and those that Connection names") {
-  CHECK(prepared_response(200, {{"Connection", "X-A, close"}, {"X-A", "1"}, {"Set-Cookie", "a"}, {"Keep-Alive", "x"},
-                                {"Set-Cookie", "b"}, {"Upgrade", "h2c"}, {"Proxy-Authenticate", "x"}, {"Trailer", "X"}}) ==
+  CHECK(prepared_response(200, {{"Connection", "X-A, close"},
+                                {"X-A", "1"},
+                                {"Set-Cookie", "a"},
+                                {"Keep-Alive", "x"},
+                                {"Set-Cookie", "b"},
+                                {"Upgrade", "h2c"},
+                                {"Proxy-Authenticate", "x"},
+                                {"Trailer", "X"}}) ==
         "Set-Cookie: a | Set-Cookie: b | Trailer: X | Via: 1.1 remora | ");
   CHECK(prepared_response(200, {{"Connection", "Content-Length"}, {"Content-Length", "3"}}) ==
         "Content-Length: 3 | Via: 1.1 remora | ");
@@ -238,7 +274,8 @@ TEST_CASE("responses lose their hop-by-hop fields and those that Connection name
 
 TEST_CASE("Upgrade stays in 101 and 426") {
   for (const std::uint16_t status : {std::uint16_t{101}, std::uint16_t{426}}) {
-    CHECK(prepared_response(status, {{"Connection", "upgrade"}, {"Upgrade", "x"}}) == "Upgrade: x | Via: 1.1 remora | ");
+    CHECK(prepared_response(status, {{"Connection", "upgrade"}, {"Upgrade", "x"}}) ==
+          "Upgrade: x | Via: 1.1 remora | ");
   }
 }
 
@@ -246,7 +283,8 @@ TEST_CASE("TRACE is answered with the request but not its secrets") {
   RequestHead head;
   head.method = "TRACE";
   head.target = "/a?b";
-  head.fields = fields_of({{"Host", "h"}, {"Authorization", "x"}, {"Cookie", "x"}, {"Proxy-Authorization", "x"}, {"X", "1"}});
+  head.fields = fields_of(
+      {{"Host", "h"}, {"Authorization", "x"}, {"Cookie", "x"}, {"Proxy-Authorization", "x"}, {"X", "1"}});
   CHECK(trace_body(head) == "TRACE /a?b HTTP/1.1\r\nHost: h\r\nX: 1\r\n\r\n");
 }
 

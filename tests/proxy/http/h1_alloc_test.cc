@@ -1,5 +1,5 @@
-// Once warm, an exchange on a kept-alive connection allocates nothing, through both codecs and the header rules; and an idle codec
-// holds no input.
+// Once warm, an exchange on a kept-alive connection allocates nothing, through both codecs and the header
+// rules; and an idle codec holds no input.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -22,7 +22,8 @@ class Discard final : public Transport {
 // The shortest possible proxy: passes every head and body on at once.
 class Relay final : public Requests, public Receiver {
  public:
-  Relay() : server(make_h1_server(down, *this, scratch, limits)), client(make_h1_client(up, scratch, limits)) {
+  Relay()
+      : server(make_h1_server(down, *this, scratch, limits)), client(make_h1_client(up, scratch, limits)) {
     answers.relay = this;
   }
   Receiver* on_request(ServerStream& stream, RequestHead& head, bool end) override {
@@ -76,7 +77,8 @@ TEST_CASE("a warm exchange allocates nothing") {
   const std::string long_path(200, 'p');
   const std::string requests[] = {
       "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-      "GET /" + long_path + " HTTP/1.1\r\nHost: a.long.name.example.com:8080\r\nAccept: */*\r\nCookie: " + long_path + "\r\n\r\n",
+      "GET /" + long_path + " HTTP/1.1\r\nHost: a.long.name.example.com:8080\r\nAccept: */*\r\nCookie: " +
+          long_path + "\r\n\r\n",
       "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
       "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: 1\r\n\r\n",
   };

@@ -1,4 +1,5 @@
-// The client codec's side of an exchange: what it writes, when the connection may be used again, and how it ends.
+// The client codec's side of an exchange: what it writes, when the connection may be used again, and how it
+// ends.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -37,7 +38,8 @@ TEST_CASE("a request without a body says so only where a body could be expected"
   for (const std::string method : {"POST", "PUT", "PATCH"}) {
     CHECK(written(request(method)) == method + " /a?b HTTP/1.1\r\nHost: b:80\r\nContent-Length: 0\r\n\r\n");
   }
-  CHECK(written(request("DELETE", false, 0)) == "DELETE /a?b HTTP/1.1\r\nHost: b:80\r\nContent-Length: 0\r\n\r\n");
+  CHECK(written(request("DELETE", false, 0)) ==
+        "DELETE /a?b HTTP/1.1\r\nHost: b:80\r\nContent-Length: 0\r\n\r\n");
 }
 
 TEST_CASE("a body is framed by its length when that is known, else chunked") {
@@ -52,7 +54,8 @@ TEST_CASE("a body is framed by its length when that is known, else chunked") {
   trailers.add("X", "1");
   chunked.stream().send_trailers(trailers);
   CHECK(chunked.transport.written ==
-        "POST /a?b HTTP/1.1\r\nHost: b:80\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: 1\r\n\r\n");
+        "POST /a?b HTTP/1.1\r\nHost: b:80\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: "
+        "1\r\n\r\n");
 }
 
 TEST_CASE("Host is the head's authority, and hop-by-hop fields are the codec's own") {
@@ -66,7 +69,8 @@ TEST_CASE("Host is the head's authority, and hop-by-hop fields are the codec's o
   head.upgrade = true;
   head.fields.add("Upgrade", "x");
   CHECK(Started(head, true).transport.written ==
-        "GET /a?b HTTP/1.1\r\nHost: b:80\r\nA: 1\r\nTE: trailers\r\nUpgrade: x\r\nConnection: upgrade, TE\r\n\r\n");
+        "GET /a?b HTTP/1.1\r\nHost: b:80\r\nA: 1\r\nTE: trailers\r\nUpgrade: x\r\nConnection: upgrade, "
+        "TE\r\n\r\n");
 }
 
 TEST_CASE("exchanges follow each other on one connection") {
@@ -135,7 +139,8 @@ TEST_CASE("a lost connection: what may be retried depends on what was received")
   CHECK(lost("HTTP/1.1 200 OK\r\n\r\nab", Retry::kYes) == "reset connection reset upstream retry=no\n");
 }
 
-TEST_CASE("an early response is delivered at once, and the connection lives on only if the request is finished") {
+TEST_CASE(
+    "an early response is delivered at once, and the connection lives on only if the request is finished") {
   Started finished(request("POST", true, 5), false);
   finished.feed(kOk);
   CHECK(finished.responses.log.ends_with("body ok\nend\n"));

@@ -1,5 +1,5 @@
-// What the server codec makes of the bytes of requests: one table, every row fed whole, byte by byte, and split once at every
-// position. A row's verdict must not depend on the split.
+// What the server codec makes of the bytes of requests: one table, every row fed whole, byte by byte, and
+// split once at every position. A row's verdict must not depend on the split.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -18,10 +18,12 @@ constexpr std::string_view kMethod = "bad method not allowed downstream retry=no
 
 // A body that breaks after its head was handed over: the receiver is told, then the owner may answer.
 constexpr std::string_view kBadChunk =
-    "POST / [a] 1.1 length=? | Host: a | Transfer-Encoding: chunked\nreset malformed message downstream retry=no\n"
+    "POST / [a] 1.1 length=? | Host: a | Transfer-Encoding: chunked\nreset malformed message downstream "
+    "retry=no\n"
     "bad malformed message downstream retry=no\nclose\n";
 constexpr std::string_view kBadChunkAfterBody =
-    "POST / [a] 1.1 length=? | Host: a | Transfer-Encoding: chunked\nbody abc\nreset malformed message downstream "
+    "POST / [a] 1.1 length=? | Host: a | Transfer-Encoding: chunked\nbody abc\nreset malformed message "
+    "downstream "
     "retry=no\nbad malformed message downstream retry=no\nclose\n";
 
 struct Row {
@@ -101,7 +103,8 @@ const Row kStartLines[] = {
 
 const Row kTargets[] = {
     {"query", "GET /a?b=c&d HTTP/1.1\r\n" HOST "\r\n", "GET /a?b=c&d [a] 1.1 | Host: a\nopen\n"},
-    {"dots and escapes are left alone", "GET /a/../%2f%zz HTTP/1.1\r\n" HOST "\r\n", "GET /a/../%2f%zz [a] 1.1 | Host: a\nopen\n"},
+    {"dots and escapes are left alone", "GET /a/../%2f%zz HTTP/1.1\r\n" HOST "\r\n",
+     "GET /a/../%2f%zz [a] 1.1 | Host: a\nopen\n"},
     {"fragment", "GET /a#b HTTP/1.1\r\n" HOST "\r\n", kMalformed},
     {"octet above 127", "GET /\xc3\xa9 HTTP/1.1\r\n" HOST "\r\n", kMalformed},
     {"control character", "GET /\x01 HTTP/1.1\r\n" HOST "\r\n", kMalformed},
@@ -109,18 +112,24 @@ const Row kTargets[] = {
     {"tab", "GET /a\tb HTTP/1.1\r\n" HOST "\r\n", kMalformed},
     {"neither form", "GET a HTTP/1.1\r\n" HOST "\r\n", kMalformed},
     {"absolute form", "GET http://b/x?y HTTP/1.1\r\n" HOST "\r\n", "GET /x?y [b] 1.1 | Host: b\nopen\n"},
-    {"absolute form without a path", "GET http://b:81 HTTP/1.1\r\n" HOST "\r\n", "GET / [b:81] 1.1 | Host: b:81\nopen\n"},
-    {"absolute form with only a query", "GET http://b?q HTTP/1.1\r\n" HOST "\r\n", "GET /?q [b] 1.1 | Host: b\nopen\n"},
-    {"absolute form, scheme in capitals", "GET HTTP://b/ HTTP/1.1\r\n" HOST "\r\n", "GET / [b] 1.1 | Host: b\nopen\n"},
+    {"absolute form without a path", "GET http://b:81 HTTP/1.1\r\n" HOST "\r\n",
+     "GET / [b:81] 1.1 | Host: b:81\nopen\n"},
+    {"absolute form with only a query", "GET http://b?q HTTP/1.1\r\n" HOST "\r\n",
+     "GET /?q [b] 1.1 | Host: b\nopen\n"},
+    {"absolute form, scheme in capitals", "GET HTTP://b/ HTTP/1.1\r\n" HOST "\r\n",
+     "GET / [b] 1.1 | Host: b\nopen\n"},
     {"absolute form needs Host all the same", "GET http://b/ HTTP/1.1\r\n\r\n", kMalformed},
-    {"absolute form on HTTP/1.0 without Host", "GET http://b/ HTTP/1.0\r\n\r\n", "GET / [b] 1.0 | Host: b\nclose\n"},
+    {"absolute form on HTTP/1.0 without Host", "GET http://b/ HTTP/1.0\r\n\r\n",
+     "GET / [b] 1.0 | Host: b\nclose\n"},
     {"absolute form with userinfo", "GET http://u@b/ HTTP/1.1\r\n" HOST "\r\n", kMalformed},
     {"absolute form without authority", "GET http:///x HTTP/1.1\r\n" HOST "\r\n", kMalformed},
     {"absolute form with https", "GET https://b/ HTTP/1.1\r\n" HOST "\r\n", kMalformed},
     {"absolute form with ftp", "GET ftp://b/ HTTP/1.1\r\n" HOST "\r\n", kMalformed},
     {"asterisk", "OPTIONS * HTTP/1.1\r\n" HOST "\r\n", "OPTIONS * [a] 1.1 | Host: a\nopen\n"},
-    {"asterisk from absolute form", "OPTIONS http://b HTTP/1.1\r\n" HOST "\r\n", "OPTIONS * [b] 1.1 | Host: b\nopen\n"},
-    {"OPTIONS of the root in absolute form", "OPTIONS http://b/ HTTP/1.1\r\n" HOST "\r\n", "OPTIONS / [b] 1.1 | Host: b\nopen\n"},
+    {"asterisk from absolute form", "OPTIONS http://b HTTP/1.1\r\n" HOST "\r\n",
+     "OPTIONS * [b] 1.1 | Host: b\nopen\n"},
+    {"OPTIONS of the root in absolute form", "OPTIONS http://b/ HTTP/1.1\r\n" HOST "\r\n",
+     "OPTIONS / [b] 1.1 | Host: b\nopen\n"},
     {"asterisk with GET", "GET * HTTP/1.1\r\n" HOST "\r\n", kMalformed},
     {"CONNECT", "CONNECT b:443 HTTP/1.1\r\n" HOST "\r\n", kMethod},
     {"CONNECT to IPv6", "CONNECT [::1]:443 HTTP/1.1\r\n" HOST "\r\n", kMethod},
@@ -154,13 +163,16 @@ const Row kHosts[] = {
 };
 
 const Row kFields[] = {
-    {"space around a value is trimmed", GET HOST "X: \t v \t \r\n\r\n", "GET / [a] 1.1 | Host: a | X: v\nopen\n"},
+    {"space around a value is trimmed", GET HOST "X: \t v \t \r\n\r\n",
+     "GET / [a] 1.1 | Host: a | X: v\nopen\n"},
     {"no space before a value", GET "Host:a\r\n\r\n", kGet},
     {"empty value", GET HOST "X:\r\n\r\n", "GET / [a] 1.1 | Host: a | X: \nopen\n"},
     {"value of blanks", GET HOST "X:  \r\nY: 1\r\n\r\n", "GET / [a] 1.1 | Host: a | X:  | Y: 1\nopen\n"},
-    {"repeated fields keep their order", GET HOST "X: 1\r\nY: 2\r\nx: 3\r\n\r\n", "GET / [a] 1.1 | Host: a | X: 1 | Y: 2 | x: 3\nopen\n"},
+    {"repeated fields keep their order", GET HOST "X: 1\r\nY: 2\r\nx: 3\r\n\r\n",
+     "GET / [a] 1.1 | Host: a | X: 1 | Y: 2 | x: 3\nopen\n"},
     {"underscore in a name", GET HOST "a_b: 1\r\n\r\n", "GET / [a] 1.1 | Host: a | a_b: 1\nopen\n"},
-    {"octets above 127 in a value", GET HOST "X: \xff\x80\r\n\r\n", "GET / [a] 1.1 | Host: a | X: \xff\x80\nopen\n"},
+    {"octets above 127 in a value", GET HOST "X: \xff\x80\r\n\r\n",
+     "GET / [a] 1.1 | Host: a | X: \xff\x80\nopen\n"},
     {"tab in a value", GET HOST "X: a\tb\r\n\r\n", "GET / [a] 1.1 | Host: a | X: a\tb\nopen\n"},
     {"space before the colon", GET HOST "X : 1\r\n\r\n", kMalformed},
     {"tab before the colon", GET HOST "X\t: 1\r\n\r\n", kMalformed},
@@ -179,18 +191,24 @@ const Row kFields[] = {
     {"CR alone hides a field", GET HOST "X: \rTransfer-Encoding: chunked\r\n\r\n", kMalformed},
     {"LF alone ends the head", GET HOST "\n", kMalformed},
     {"CR and a letter end the head", GET HOST "\rX", kMalformed},
-    {"NUL in a value", std::string_view(GET HOST "X: a\0b\r\n\r\n", sizeof(GET HOST "X: a\0b\r\n\r\n") - 1), kMalformed},
+    {"NUL in a value", std::string_view(GET HOST "X: a\0b\r\n\r\n", sizeof(GET HOST "X: a\0b\r\n\r\n") - 1),
+     kMalformed},
     {"control character in a value", GET HOST "X: a\x01\r\n\r\n", kMalformed},
     {"DEL in a value", GET HOST "X: a\x7f\r\n\r\n", kMalformed},
     {"control character in a name", GET HOST "X\x02: a\r\n\r\n", kMalformed},
 };
 
 const Row kFramings[] = {
-    {"Content-Length", POST "Content-Length: 3\r\n\r\nabc", "POST / [a] 1.1 length=3 | Host: a | Content-Length: 3\nbody abc\nend\nopen\n"},
-    {"Content-Length 0", POST "Content-Length: 0\r\n\r\n", "POST / [a] 1.1 length=0 no-body | Host: a | Content-Length: 0\nopen\n"},
-    {"Content-Length with leading zeros", POST "Content-Length: 003\r\n\r\nabc", "POST / [a] 1.1 length=3 | Host: a | Content-Length: 003\nbody abc\nend\nopen\n"},
-    {"body on GET", GET HOST "Content-Length: 1\r\n\r\nx", "GET / [a] 1.1 length=1 | Host: a | Content-Length: 1\nbody x\nend\nopen\n"},
-    {"Content-Length on HTTP/1.0", "POST / HTTP/1.0\r\n" HOST "Content-Length: 1\r\n\r\nx", "POST / [a] 1.0 length=1 | Host: a | Content-Length: 1\nbody x\nend\nclose\n"},
+    {"Content-Length", POST "Content-Length: 3\r\n\r\nabc",
+     "POST / [a] 1.1 length=3 | Host: a | Content-Length: 3\nbody abc\nend\nopen\n"},
+    {"Content-Length 0", POST "Content-Length: 0\r\n\r\n",
+     "POST / [a] 1.1 length=0 no-body | Host: a | Content-Length: 0\nopen\n"},
+    {"Content-Length with leading zeros", POST "Content-Length: 003\r\n\r\nabc",
+     "POST / [a] 1.1 length=3 | Host: a | Content-Length: 003\nbody abc\nend\nopen\n"},
+    {"body on GET", GET HOST "Content-Length: 1\r\n\r\nx",
+     "GET / [a] 1.1 length=1 | Host: a | Content-Length: 1\nbody x\nend\nopen\n"},
+    {"Content-Length on HTTP/1.0", "POST / HTTP/1.0\r\n" HOST "Content-Length: 1\r\n\r\nx",
+     "POST / [a] 1.0 length=1 | Host: a | Content-Length: 1\nbody x\nend\nclose\n"},
     {"Content-Length twice, the same", POST "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", kFraming},
     {"Content-Length twice, different", POST "Content-Length: 3\r\nContent-Length: 4\r\n\r\nabc", kFraming},
     {"Content-Length as a list", POST "Content-Length: 3, 3\r\n\r\nabc", kFraming},
@@ -206,9 +224,11 @@ const Row kFramings[] = {
     {"empty coding and a length", POST "Transfer-Encoding:\r\nContent-Length: 3\r\n\r\nabc", kFraming},
     {"empty coding", POST "Transfer-Encoding:\r\n\r\n", kFraming},
     {"coding of a comma", POST "Transfer-Encoding: ,\r\n\r\n", kFraming},
-    {"chunked in capitals", POST "Transfer-Encoding: Chunked\r\n\r\n0\r\n\r\n", "POST / [a] 1.1 length=? | Host: a | Transfer-Encoding: Chunked\nend\nopen\n"},
+    {"chunked in capitals", POST "Transfer-Encoding: Chunked\r\n\r\n0\r\n\r\n",
+     "POST / [a] 1.1 length=? | Host: a | Transfer-Encoding: Chunked\nend\nopen\n"},
     {"chunked twice", POST "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", kFraming},
-    {"two fields of chunked", POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", kFraming},
+    {"two fields of chunked",
+     POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", kFraming},
     {"chunked not last", POST "Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", kFraming},
     {"chunked, then identity", POST "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", kFraming},
     {"comma before chunked", POST "Transfer-Encoding: , chunked\r\n\r\n0\r\n\r\n", kFraming},
@@ -219,8 +239,10 @@ const Row kFramings[] = {
     {"xchunked", POST "Transfer-Encoding: xchunked\r\n\r\n", kCoding},
     {"chunked with a parameter", POST "Transfer-Encoding: chunked;q=1\r\n\r\n", kCoding},
     {"quoted chunked", POST "Transfer-Encoding: \"chunked\"\r\n\r\n", kCoding},
-    {"identity and chunked in two fields", POST "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", kCoding},
-    {"chunked on HTTP/1.0", "POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", kFraming},
+    {"identity and chunked in two fields",
+     POST "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", kCoding},
+    {"chunked on HTTP/1.0", "POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+     kFraming},
     {"folded chunked", POST "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", kMalformed},
     {"vertical tab before chunked", POST "Transfer-Encoding: \vchunked\r\n\r\n0\r\n\r\n", kMalformed},
 };
@@ -230,7 +252,8 @@ const Row kFramings[] = {
 const Row kChunks[] = {
     {"one chunk", CHUNKED "3\r\nabc\r\n0\r\n\r\n", CHUNKED_HEAD "body abc\nend\nopen\n"},
     {"chunks are joined", CHUNKED "1\r\na\r\n2\r\nbc\r\n0\r\n\r\n", CHUNKED_HEAD "body abc\nend\nopen\n"},
-    {"hexadecimal size", CHUNKED "A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n", CHUNKED_HEAD "body 01234567890123456789\nend\nopen\n"},
+    {"hexadecimal size", CHUNKED "A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n",
+     CHUNKED_HEAD "body 01234567890123456789\nend\nopen\n"},
     {"leading zeros", CHUNKED "0003\r\nabc\r\n000\r\n\r\n", CHUNKED_HEAD "body abc\nend\nopen\n"},
     {"seventeen digits", CHUNKED "00000000000000003\r\nabc\r\n0\r\n\r\n", kBadChunk},
     {"size beyond 64 bits", CHUNKED "FFFFFFFFFFFFFFFFF\r\nabc", kBadChunk},
@@ -249,42 +272,74 @@ const Row kChunks[] = {
     {"extension", CHUNKED "3;a=b\r\nabc\r\n0\r\n\r\n", CHUNKED_HEAD "body abc\nend\nopen\n"},
     {"two extensions", CHUNKED "3;a=b;c=d\r\nabc\r\n0;e\r\n\r\n", CHUNKED_HEAD "body abc\nend\nopen\n"},
     {"quoted extension", CHUNKED "3;a=\"b;c\"\r\nabc\r\n0\r\n\r\n", CHUNKED_HEAD "body abc\nend\nopen\n"},
-    {"extension with blanks and a tab", CHUNKED "3; a =\tb\r\nabc\r\n0\r\n\r\n", CHUNKED_HEAD "body abc\nend\nopen\n"},
+    {"extension with blanks and a tab", CHUNKED "3; a =\tb\r\nabc\r\n0\r\n\r\n",
+     CHUNKED_HEAD "body abc\nend\nopen\n"},
     {"LF alone in an extension", CHUNKED "3;a\nabc\r\n0\r\n\r\n", kBadChunk},
     {"CR alone in an extension", CHUNKED "3;a\rb\r\nabc\r\n0\r\n\r\n", kBadChunk},
-    {"NUL in an extension", std::string_view(CHUNKED "3;\0\r\nabc", sizeof(CHUNKED "3;\0\r\nabc") - 1), kBadChunk},
-    {"trailers", CHUNKED "3\r\nabc\r\n0\r\nX: 1\r\nY: 2\r\n\r\n", CHUNKED_HEAD "body abc\ntrailers | X: 1 | Y: 2\nopen\n"},
+    {"NUL in an extension", std::string_view(CHUNKED "3;\0\r\nabc", sizeof(CHUNKED "3;\0\r\nabc") - 1),
+     kBadChunk},
+    {"trailers", CHUNKED "3\r\nabc\r\n0\r\nX: 1\r\nY: 2\r\n\r\n",
+     CHUNKED_HEAD "body abc\ntrailers | X: 1 | Y: 2\nopen\n"},
     {"trailers of an empty body", CHUNKED "0\r\nX: 1\r\n\r\n", CHUNKED_HEAD "trailers | X: 1\nopen\n"},
-    {"forbidden trailers are dropped", CHUNKED "0\r\nHost: b\r\nAuthorization: x\r\nX: 1\r\nX-Forwarded-For: 1\r\nIf-Match: 1\r\n\r\n", CHUNKED_HEAD "trailers | X: 1\nopen\n"},
+    {"forbidden trailers are dropped",
+     CHUNKED "0\r\nHost: b\r\nAuthorization: x\r\nX: 1\r\nX-Forwarded-For: 1\r\nIf-Match: 1\r\n\r\n",
+     CHUNKED_HEAD "trailers | X: 1\nopen\n"},
     {"only forbidden trailers", CHUNKED "0\r\nHost: b\r\n\r\n", CHUNKED_HEAD "end\nopen\n"},
-    {"Content-Length in trailers", CHUNKED "0\r\nContent-Length: 3\r\n\r\n", CHUNKED_HEAD "reset forbidden framing downstream retry=no\nbad forbidden framing downstream retry=no\nclose\n"},
-    {"Transfer-Encoding in trailers", CHUNKED "0\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNKED_HEAD "reset forbidden framing downstream retry=no\nbad forbidden framing downstream retry=no\nclose\n"},
+    {"Content-Length in trailers", CHUNKED "0\r\nContent-Length: 3\r\n\r\n",
+     CHUNKED_HEAD
+     "reset forbidden framing downstream retry=no\nbad forbidden framing downstream retry=no\nclose\n"},
+    {"Transfer-Encoding in trailers", CHUNKED "0\r\nTransfer-Encoding: chunked\r\n\r\n",
+     CHUNKED_HEAD
+     "reset forbidden framing downstream retry=no\nbad forbidden framing downstream retry=no\nclose\n"},
     {"LF alone ends the trailers", CHUNKED "0\r\n\n", kBadChunk},
     {"CR and a letter end the trailers", CHUNKED "0\r\n\rX", kBadChunk},
     {"folded trailer", CHUNKED "0\r\nX: 1\r\n 2\r\n\r\n", kBadChunk},
     {"trailer without a name", CHUNKED "0\r\n: 1\r\n\r\n", kBadChunk},
     {"trailer without a colon", CHUNKED "0\r\nX\r\n\r\n", kBadChunk},
     {"space before a trailer's colon", CHUNKED "0\r\nX : 1\r\n\r\n", kBadChunk},
-    {"next request behind the body", CHUNKED "1\r\na\r\n0\r\n\r\n" GET HOST "\r\n", CHUNKED_HEAD "body a\nend\nGET / [a] 1.1 | Host: a\nopen\n"},
-    {"next request behind trailers", CHUNKED "0\r\nX: 1\r\n\r\n" GET HOST "\r\n", CHUNKED_HEAD "trailers | X: 1\nGET / [a] 1.1 | Host: a\nopen\n"},
+    {"next request behind the body", CHUNKED "1\r\na\r\n0\r\n\r\n" GET HOST "\r\n",
+     CHUNKED_HEAD "body a\nend\nGET / [a] 1.1 | Host: a\nopen\n"},
+    {"next request behind trailers", CHUNKED "0\r\nX: 1\r\n\r\n" GET HOST "\r\n",
+     CHUNKED_HEAD "trailers | X: 1\nGET / [a] 1.1 | Host: a\nopen\n"},
 };
 
 const Row kConnections[] = {
     {"close", GET HOST "Connection: close\r\n\r\n", "GET / [a] 1.1 | Host: a | Connection: close\nclose\n"},
-    {"close in a list", GET HOST "Connection: x, Close\r\n\r\n", "GET / [a] 1.1 | Host: a | Connection: x, Close\nclose\n"},
-    {"close in the second field", GET HOST "Connection: x\r\nConnection: close\r\n\r\n", "GET / [a] 1.1 | Host: a | Connection: x | Connection: close\nclose\n"},
+    {"close in a list", GET HOST "Connection: x, Close\r\n\r\n",
+     "GET / [a] 1.1 | Host: a | Connection: x, Close\nclose\n"},
+    {"close in the second field", GET HOST "Connection: x\r\nConnection: close\r\n\r\n",
+     "GET / [a] 1.1 | Host: a | Connection: x | Connection: close\nclose\n"},
     {"HTTP/1.0", "GET / HTTP/1.0\r\n" HOST "\r\n", "GET / [a] 1.0 | Host: a\nclose\n"},
-    {"HTTP/1.0 with keep-alive", "GET / HTTP/1.0\r\n" HOST "Connection: Keep-Alive\r\n\r\n", "GET / [a] 1.0 | Host: a | Connection: Keep-Alive\nopen\n"},
-    {"HTTP/1.0 with both", "GET / HTTP/1.0\r\n" HOST "Connection: keep-alive, close\r\n\r\n", "GET / [a] 1.0 | Host: a | Connection: keep-alive, close\nclose\n"},
-    {"nothing behind close is read", GET HOST "Connection: close\r\n\r\n" GET HOST "\r\n", "GET / [a] 1.1 | Host: a | Connection: close\nclose\n"},
-    {"upgrade", GET HOST "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", "GET / [a] 1.1 upgrade | Host: a | Connection: Upgrade | Upgrade: websocket\nopen\n"},
-    {"upgrade not in Connection", GET HOST "Upgrade: websocket\r\n\r\n", "GET / [a] 1.1 | Host: a | Upgrade: websocket\nopen\n"},
-    {"upgrade only in Connection", GET HOST "Connection: upgrade\r\n\r\n", "GET / [a] 1.1 | Host: a | Connection: upgrade\nopen\n"},
-    {"upgrade on HTTP/1.0", "GET / HTTP/1.0\r\n" HOST "Connection: upgrade\r\nUpgrade: x\r\n\r\n", "GET / [a] 1.0 | Host: a | Connection: upgrade | Upgrade: x\nclose\n"},
-    {"upgrade to h2c", GET HOST "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n", "GET / [a] 1.1 | Host: a | Connection: Upgrade, HTTP2-Settings | Upgrade: h2c | HTTP2-Settings: AA\nopen\n"},
-    {"upgrade with a body", POST "Connection: upgrade\r\nUpgrade: x\r\nContent-Length: 1\r\n\r\nx", "POST / [a] 1.1 length=1 | Host: a | Connection: upgrade | Upgrade: x | Content-Length: 1\nbody x\nend\nopen\n"},
-    {"upgrade with a chunked body", POST "Connection: upgrade\r\nUpgrade: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n" GET HOST "\r\n", "POST / [a] 1.1 length=? | Host: a | Connection: upgrade | Upgrade: x | Transfer-Encoding: chunked\nbody x\nend\nGET / [a] 1.1 | Host: a\nopen\n"},
-    {"five pipelined, the third malformed", GET HOST "\r\n" GET HOST "\r\n" GET "\r\n" GET HOST "\r\n" GET HOST "\r\n", "GET / [a] 1.1 | Host: a\nGET / [a] 1.1 | Host: a\nbad malformed message downstream retry=no\nclose\n"},
+    {"HTTP/1.0 with keep-alive", "GET / HTTP/1.0\r\n" HOST "Connection: Keep-Alive\r\n\r\n",
+     "GET / [a] 1.0 | Host: a | Connection: Keep-Alive\nopen\n"},
+    {"HTTP/1.0 with both", "GET / HTTP/1.0\r\n" HOST "Connection: keep-alive, close\r\n\r\n",
+     "GET / [a] 1.0 | Host: a | Connection: keep-alive, close\nclose\n"},
+    {"nothing behind close is read", GET HOST "Connection: close\r\n\r\n" GET HOST "\r\n",
+     "GET / [a] 1.1 | Host: a | Connection: close\nclose\n"},
+    {"upgrade", GET HOST "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+     "GET / [a] 1.1 upgrade | Host: a | Connection: Upgrade | Upgrade: websocket\nopen\n"},
+    {"upgrade not in Connection", GET HOST "Upgrade: websocket\r\n\r\n",
+     "GET / [a] 1.1 | Host: a | Upgrade: websocket\nopen\n"},
+    {"upgrade only in Connection", GET HOST "Connection: upgrade\r\n\r\n",
+     "GET / [a] 1.1 | Host: a | Connection: upgrade\nopen\n"},
+    {"upgrade on HTTP/1.0", "GET / HTTP/1.0\r\n" HOST "Connection: upgrade\r\nUpgrade: x\r\n\r\n",
+     "GET / [a] 1.0 | Host: a | Connection: upgrade | Upgrade: x\nclose\n"},
+    {"upgrade to h2c",
+     GET HOST "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n",
+     "GET / [a] 1.1 | Host: a | Connection: Upgrade, HTTP2-Settings | Upgrade: h2c | HTTP2-Settings: "
+     "AA\nopen\n"},
+    {"upgrade with a body", POST "Connection: upgrade\r\nUpgrade: x\r\nContent-Length: 1\r\n\r\nx",
+     "POST / [a] 1.1 length=1 | Host: a | Connection: upgrade | Upgrade: x | Content-Length: 1\nbody "
+     "x\nend\nopen\n"},
+    {"upgrade with a chunked body",
+     POST
+     "Connection: upgrade\r\nUpgrade: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n" GET HOST
+     "\r\n",
+     "POST / [a] 1.1 length=? | Host: a | Connection: upgrade | Upgrade: x | Transfer-Encoding: "
+     "chunked\nbody x\nend\nGET / [a] 1.1 | Host: a\nopen\n"},
+    {"five pipelined, the third malformed",
+     GET HOST "\r\n" GET HOST "\r\n" GET "\r\n" GET HOST "\r\n" GET HOST "\r\n",
+     "GET / [a] 1.1 | Host: a\nGET / [a] 1.1 | Host: a\nbad malformed message downstream retry=no\nclose\n"},
 };
 
 template <std::size_t N>

@@ -20,21 +20,26 @@ TEST_CASE("fields that came from the wire leave as they came, edits between them
   auto codec = make_h1_server(transport, requests, scratch, limits);
   requests.answer = RecordingRequests::Answer::kNever;
   codec->feed(
-      "GET / HTTP/1.1\r\na: 1\r\nB:2\r\nHost: h\r\nC: 3 \r\nd: 4\r\nE:\r\nConnection: x\r\nf:  5\r\nG: 6\r\nH: 7\r\n\r\n");
+      "GET / HTTP/1.1\r\na: 1\r\nB:2\r\nHost: h\r\nC: 3 \r\nd: 4\r\nE:\r\nConnection: x\r\nf:  5\r\nG: "
+      "6\r\nH: 7\r\n\r\n");
   RequestHead& head = scratch.request;
   std::string out;
   write_request_head(head, Delivery{}, out);
-  CHECK(out == "GET / HTTP/1.1\r\nHost: h\r\na: 1\r\nB: 2\r\nC: 3\r\nd: 4\r\nE: \r\nf: 5\r\nG: 6\r\nH: 7\r\n\r\n");
+  CHECK(out ==
+        "GET / HTTP/1.1\r\nHost: h\r\na: 1\r\nB: 2\r\nC: 3\r\nd: 4\r\nE: \r\nf: 5\r\nG: 6\r\nH: 7\r\n\r\n");
   head.fields.remove("G");
   head.fields.set("d", "four");
   head.fields.add("I", "8");
   write_request_head(head, Delivery{}, out);
-  CHECK(out == "GET / HTTP/1.1\r\nHost: h\r\na: 1\r\nB: 2\r\nC: 3\r\nd: four\r\nE: \r\nf: 5\r\nH: 7\r\nI: 8\r\n\r\n");
+  CHECK(
+      out ==
+      "GET / HTTP/1.1\r\nHost: h\r\na: 1\r\nB: 2\r\nC: 3\r\nd: four\r\nE: \r\nf: 5\r\nH: 7\r\nI: 8\r\n\r\n");
 }
 
 TEST_CASE("no control character of any part of a head reaches the wire") {
-  for (const std::string_view poison : {std::string_view("a\r\nX: 1"), std::string_view("a\nb"), std::string_view("a\0b", 3),
-                                        std::string_view("\r"), std::string_view("a\x7f"), std::string_view("a\r\n\r\nGET / HTTP/1.1")}) {
+  for (const std::string_view poison :
+       {std::string_view("a\r\nX: 1"), std::string_view("a\nb"), std::string_view("a\0b", 3),
+        std::string_view("\r"), std::string_view("a\x7f"), std::string_view("a\r\n\r\nGET / HTTP/1.1")}) {
     RequestHead request;
     request.method = "GET" + std::string(poison);
     request.target = "/" + std::string(poison);
@@ -102,7 +107,10 @@ TEST_CASE("what is written is read back the same, for random fields") {
 }
 
 TEST_CASE("chunk sizes are hexadecimal without leading zeros") {
-  for (const auto& [size, line] : {std::pair<std::size_t, const char*>(1, "1\r\n"), {15, "f\r\n"}, {16, "10\r\n"}, {65536, "10000\r\n"}}) {
+  for (const auto& [size, line] : {std::pair<std::size_t, const char*>(1, "1\r\n"),
+                                   {15, "f\r\n"},
+                                   {16, "10\r\n"},
+                                   {65536, "10000\r\n"}}) {
     RecordingTransport transport;
     write_body(transport, true, nullptr, std::string(size, 'x'), false);
     CHECK(transport.written == line + std::string(size, 'x') + "\r\n");

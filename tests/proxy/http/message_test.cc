@@ -28,13 +28,16 @@ TEST_CASE("every known name is found in any case, and only itself") {
     CHECK(field_id(name) == id);
     std::string upper = name;
     std::string lower = name;
-    std::transform(name.begin(), name.end(), upper.begin(), [](char c) { return static_cast<char>(std::toupper(c)); });
-    std::transform(name.begin(), name.end(), lower.begin(), [](char c) { return static_cast<char>(std::tolower(c)); });
+    std::transform(name.begin(), name.end(), upper.begin(),
+                   [](char c) { return static_cast<char>(std::toupper(c)); });
+    std::transform(name.begin(), name.end(), lower.begin(),
+                   [](char c) { return static_cast<char>(std::tolower(c)); });
     CHECK(field_id(upper) == id);
     CHECK(field_id(lower) == id);
     CHECK(field_id(name + "x") != id);
     CHECK(field_id(name.substr(1)) != id);
-    // Any other byte at any place makes another name; case folding must not take '@' for '`', '-' for CR, and so on.
+    // Any other byte at any place makes another name; case folding must not take '@' for '`', '-' for CR, and
+    // so on.
     for (std::size_t at = 0; at < name.size(); ++at) {
       for (int byte = 0; byte < 256; ++byte) {
         std::string changed = name;
@@ -74,7 +77,8 @@ TEST_CASE("find_control agrees with a plain loop at every offset and length") {
     for (char& c : bytes) c = static_cast<char>(random.below(8) == 0 ? random.below(256) : 'a');
     for (std::size_t from = 0; from <= bytes.size(); from += 1 + random.below(5)) {
       std::size_t expected = from;
-      while (expected < bytes.size() && static_cast<unsigned char>(bytes[expected]) >= 0x20 && bytes[expected] != 0x7f) {
+      while (expected < bytes.size() && static_cast<unsigned char>(bytes[expected]) >= 0x20 &&
+             bytes[expected] != 0x7f) {
         ++expected;
       }
       CHECK(find_control(bytes, from) == expected);
@@ -157,7 +161,8 @@ TEST_CASE("a moved or swapped list keeps its fields") {
 
 TEST_CASE("a request's path ends at its query") {
   RequestHead head;
-  for (const auto& [target, path] : {std::pair("/a?b?c", "/a"), std::pair("/a", "/a"), std::pair("*", "*"), std::pair("/?", "/")}) {
+  for (const auto& [target, path] :
+       {std::pair("/a?b?c", "/a"), std::pair("/a", "/a"), std::pair("*", "*"), std::pair("/?", "/")}) {
     head.target = target;
     CHECK(head.path() == path);
   }

@@ -1,5 +1,6 @@
-// What stands on both sides of a codec in its tests: a transport that keeps what is written, and owners that write down what
-// they are told, as text. Body pieces are joined, so that the text does not depend on how the input was split.
+// What stands on both sides of a codec in its tests: a transport that keeps what is written, and owners that
+// write down what they are told, as text. Body pieces are joined, so that the text does not depend on how the
+// input was split.
 #pragma once
 
 #include <memory>
@@ -85,7 +86,8 @@ class RecordingRequests final : public Requests, public Receiver, private BodyLo
   RecordingRequests() : BodyLog(log) {}
 
   Receiver* on_request(ServerStream& from, RequestHead& head, bool end) override {
-    log += head.method + " " + head.target + " [" + head.authority + "] 1." + std::to_string(head.version.minor);
+    log +=
+        head.method + " " + head.target + " [" + head.authority + "] 1." + std::to_string(head.version.minor);
     log += describe_body(head.has_body, head.content_length);
     if (head.upgrade) log += " upgrade";
     append_fields(log, head.fields);
@@ -183,7 +185,8 @@ class RecordingResponses final : public Responses, private BodyLog {
 
  private:
   void log_head(std::string_view kind, const ResponseHead& head, bool end) {
-    log += std::string(kind) + std::to_string(head.status) + " " + head.reason + " 1." + std::to_string(head.version.minor);
+    log += std::string(kind) + std::to_string(head.status) + " " + head.reason + " 1." +
+           std::to_string(head.version.minor);
     log += describe_body(head.has_body, head.content_length);
     append_fields(log, head.fields);
     log += end ? "\nend\n" : "\n";
@@ -197,7 +200,8 @@ inline std::string_view to_string(Codec::Fate fate) {
 
 // A server codec with everything around it. feed() also plays the end of the turn.
 struct ServerWorld {
-  explicit ServerWorld(H1Limits l = {}) : limits(l), codec(make_h1_server(transport, requests, scratch, limits)) {}
+  explicit ServerWorld(H1Limits l = {})
+      : limits(l), codec(make_h1_server(transport, requests, scratch, limits)) {}
 
   void feed(std::string_view bytes) {
     codec->feed(bytes);
@@ -239,7 +243,8 @@ struct ClientWorld {
   }
   void feed(std::string_view bytes) { codec->feed(bytes); }
   std::string result() const {
-    return responses.log + std::string(to_string(codec->fate())) + (codec->available() ? " available\n" : "\n");
+    return responses.log + std::string(to_string(codec->fate())) +
+           (codec->available() ? " available\n" : "\n");
   }
 
   H1Limits limits;

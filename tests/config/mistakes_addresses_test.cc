@@ -1,0 +1,138 @@
+#include <doctest/doctest.h>
+
+#include <vector>
+
+#include "tests/config/fixture.h"
+
+using namespace remora::config::fixture;
+
+namespace {
+
+void expect(const std::vector<Mistake>& mistakes) {
+  for (const auto& mistake : mistakes) {
+    CAPTURE(mistake.lines);
+    CHECK(problems(mistake.file(mistake.lines)) == mistake.expected);
+  }
+}
+
+const std::vector<Mistake> kAddressesToListenOnAre{
+    {top, R"([admin]
+address = "localhost:9901")",
+     R"(2: admin.address: "localhost:9901" is a name, write "127.0.0.1:9901")"},
+    {top, R"([admin]
+address = "*:9901")",
+     R"(2: admin.address: "*:9901" is not an IP address, write "0.0.0.0:9901")"},
+    {top, R"([admin]
+address = ":9901")",
+     R"(2: admin.address: ":9901" has no host, write "0.0.0.0:9901")"},
+    {top, R"([admin]
+address = "9901")",
+     R"(2: admin.address: "9901" is only a port, write "127.0.0.1:9901")"},
+    {top, "[admin]\naddress = 9901",
+     R"(2: admin.address: 9901 is a number, write a string such as "127.0.0.1:9901")"},
+    {top, R"([admin]
+address = "127.0.0.1")",
+     R"(2: admin.address: "127.0.0.1" has no port, write "127.0.0.1:80")"},
+    {top, R"([admin]
+address = "127.0.0.1:")",
+     R"(2: admin.address: "127.0.0.1:" has no valid port, write a number from 1 to 65535 after the colon)"},
+    {top, R"([admin]
+address = "127.0.0.1:65536")",
+     R"(2: admin.address: "127.0.0.1:65536" has no valid port, write a number from 1 to 65535 after the colon)"},
+    {top, R"([admin]
+address = "127.0.0.1:http")",
+     R"(2: admin.address: "127.0.0.1:http" has no valid port, write a number from 1 to 65535 after the colon)"},
+    {top, R"([admin]
+address = "::1:9901")",
+     R"(2: admin.address: "::1:9901" is not host:port, an IPv6 address needs brackets, as in "[::1]:8080")"},
+    {top, R"([admin]
+address = "[::1]")",
+     R"(2: admin.address: "[::1]" has no port, write "[::1]:80")"},
+    {top, R"([admin]
+address = "app.example:80")",
+     R"(2: admin.address: "app.example:80" is not an IP address, write the address of one of this machine's interfaces, or "0.0.0.0:80" for all)"},
+    {top, R"([admin]
+address = "http://127.0.0.1:9901/")",
+     R"(2: admin.address: "http://127.0.0.1:9901/" is a URL, write "127.0.0.1:9901")"},
+    {top, R"([admin]
+address = "unix:")",
+     R"(2: admin.address: "unix:" has no path, write "unix:/run/app.sock")"},
+    {top, R"([admin]
+address = "/run/x.sock")",
+     R"(2: admin.address: "/run/x.sock" is a path, write "unix:/run/x.sock" for a Unix socket)"},
+    {top, R"([admin]
+address = "")",
+     R"(2: admin.address: the address is empty, write "host:port" or "unix:/path")"},
+    {top, R"([admin]
+address = "unix:/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")",
+     "2: admin.address: the path of a Unix socket of 108 bytes is too long, at most 107 fit"},
+    {top, R"([admin]
+address = "unix:/a\nb")",
+     R"(2: admin.address: "unix:/a\nb" has a control character, remove it)"},
+    {listener, R"(trusted = ["10.0.0.0/33"])",
+     R"(3: listener#1.trusted#1: "10.0.0.0/33" is not an address range, write "10.0.0.0/8", "fc00::/7", one address, or "unix:")"},
+    {listener, R"(trusted = ["ten"])",
+     R"(3: listener#1.trusted#1: "ten" is not an address range, write "10.0.0.0/8", "fc00::/7", one address, or "unix:")"},
+    {listener, R"(trusted = [""])",
+     R"(3: listener#1.trusted#1: "" is not an address range, write "10.0.0.0/8", "fc00::/7", one address, or "unix:")"},
+};
+
+const std::vector<Mistake> kEndpointsAreChecked{
+    {cluster, R"(name = "app"
+endpoints = ["127.0.0.1:0"])",
+     R"(7: cluster.app.endpoints#1: "127.0.0.1:0" has port 0, write the port the service listens on)"},
+    {cluster, R"(name = "app"
+endpoints = ["app"])",
+     R"(7: cluster.app.endpoints#1: "app" has no port, write "app:80")"},
+    {cluster, R"(name = "app"
+endpoints = ["http://app:80/x"])",
+     R"(7: cluster.app.endpoints#1: "http://app:80/x" is a URL, write "app:80")"},
+    {cluster, R"(name = "app"
+endpoints = ["256.1.1.1:80"])",
+     R"(7: cluster.app.endpoints#1: "256.1.1.1:80" is not an IP address, write "10.0.0.1:80", "[2001:db8::1]:80" or a host name)"},
+    {cluster, R"(name = "app"
+endpoints = ["1.2.3:80"])",
+     R"(7: cluster.app.endpoints#1: "1.2.3:80" is not an IP address, write "10.0.0.1:80", "[2001:db8::1]:80" or a host name)"},
+    {cluster, R"(name = "app"
+endpoints = ["::1:80"])",
+     R"(7: cluster.app.endpoints#1: "::1:80" is not host:port, an IPv6 address needs brackets, as in "[::1]:8080")"},
+    {cluster, R"(name = "app"
+endpoints = ["[fe80::1%eth0]:80"])",
+     R"(7: cluster.app.endpoints#1: "[fe80::1%eth0]:80" is not an IP address, write "10.0.0.1:80", "[2001:db8::1]:80" or a host name)"},
+    {cluster, R"(name = "app"
+endpoints = ["a b:80"])",
+     R"(7: cluster.app.endpoints#1: "a b" is not a host name, write letters, digits, - and dots)"},
+    {cluster, R"(name = "app"
+endpoints = ["a..b:80"])",
+     R"(7: cluster.app.endpoints#1: "a..b" has an empty part, write one dot between parts)"},
+    {cluster, R"(name = "app"
+endpoints = ["app.:80"])",
+     R"(7: cluster.app.endpoints#1: "app." ends in a dot, write "app")"},
+    {cluster, R"(name = "app"
+endpoints = ["bücher.example:80"])",
+     R"(7: cluster.app.endpoints#1: "bücher.example" is not ASCII, write the xn-- form of the name)"},
+    {cluster, R"(name = "app"
+endpoints = ["xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx:80"])",
+     R"(7: cluster.app.endpoints#1: "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..." has a part of more than 63 characters, shorten it)"},
+    {cluster, R"(name = "app"
+endpoints = ["a:1", "b:1", "a:1"])",
+     R"(7: cluster.app.endpoints#3: endpoint "a:1" is used at line 7 already, remove one, or give it a higher weight)"},
+    {cluster, R"(name = "app"
+endpoints = [])",
+     R"(7: cluster.app.endpoints: the list is empty, write at least one, as in ["127.0.0.1:3000"])"},
+    {cluster, R"(name = "app")",
+     R"(5: cluster.app.endpoints: a cluster needs endpoints, write endpoints = ["127.0.0.1:3000"])"},
+    {cluster, R"(name = "app"
+endpoints = [{ weight = 2 }])",
+     R"(7: cluster.app.endpoints#1.address: the endpoint has no address, write address = "host:port")"},
+    {cluster, R"(endpoints = ["a:1"])", R"(5: cluster#1.name: a cluster needs a name, write name = "app")"},
+    {cluster, R"(name = ""
+endpoints = ["a:1"])",
+     "6: cluster#1.name: the name is empty, write at least one character"},
+};
+
+}  // namespace
+
+TEST_CASE("addresses to listen on are checked") { expect(kAddressesToListenOnAre); }
+
+TEST_CASE("endpoints are checked") { expect(kEndpointsAreChecked); }

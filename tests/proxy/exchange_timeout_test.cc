@@ -1,0 +1,116 @@
+// The timeouts of an exchange when one wait turns into another, in virtual time.
+#include <doctest/doctest.h>
+
+#include "tests/support/world.h"
+#include "tests/support/worlds.h"
+
+using namespace remora;
+using namespace remora::testing;
+
+namespace {
+
+constexpr std::string_view kShortIdle = R"(
+[[listener]]
+address = "127.0.0.1:8080"
+timeouts = { body_idle = "2s" }
+[[listener.route]]
+cluster = "app"
+timeout = "1h"
+[[cluster]]
+name = "app"
+endpoints = ["10.0.0.1:80"]
+)";
+
+constexpr std::string_view kNoTimeout = R"(
+[[listener]]
+address = "127.0.0.1:8080"
+[[listener.route]]
+cluster = "app"
+timeout = "0s"
+[[cluster]]
+name = "app"
+endpoints = ["10.0.0.1:80"]
+)";
+
+}  // namespace
+
+TEST_CASE("the route's timeout begins when the request has ended, however long its body took") {
+  World w(kOneBackend);
+  w.backend("10.0.0.1:80");
+  auto client = w.client();
+  client->send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n");
+  for (const char* byte : {"a", "b", "c"}) {
+    w.run_for(20s);
+    CHECK(client->received().empty());
+    client->send(byte);
+    w.settle();
+  }
+  w.run_for(14s);
+  CHECK(client->received().empty());
+  w.run_for(1100ms);
+  CHECK(status_of(client->received()) == 504);
+  CHECK(contains(client->received(), "x-remora-flag: UT"));
+}
+
+TEST_CASE("a response that stalls is cut off by the idle timeout although the route allows an hour") {
+  World w(kShortIdle);
+  auto& backend = w.backend("10.0.0.1:80");
+  auto client = w.client();
+  client->send(kGet);
+  w.run_for(10s);
+  CHECK_FALSE(client->finished());
+  backend[0].send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
+  w.run_for(1900ms);
+  CHECK_FALSE(client->finished());
+  w.run_for(300ms);
+  CHECK(client->error().has_value());
+  CHECK(contains(w.log().at(0), R"("flag":"UT")"));
+}
+
+TEST_CASE("a response that trickles within the idle timeout is not cut off") {
+  World w(kShortIdle);
+  auto& backend = w.backend("10.0.0.1:80");
+  auto client = w.client();
+  client->send(kGet);
+  w.settle();
+  backend[0].send("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n");
+  for (int i = 0; i < 20; ++i) {
+    w.run_for(1900ms);
+    backend[0].send("x");
+    w.settle();
+  }
+  CHECK(client->received().ends_with(std::string(20, 'x')));
+  CHECK(contains(w.log().at(0), R"("flag":"-")"));
+}
+
+TEST_CASE("a route without a timeout waits for its response for ever, but not for a body") {
+  World w(kNoTimeout);
+  auto& backend = w.backend("10.0.0.1:80");
+  auto client = w.client();
+  client->send(kGet);
+  w.run_for(1000s);
+  CHECK_FALSE(client->finished());
+  backend[0].send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+  w.run_for(59s);
+  CHECK_FALSE(client->finished());
+  w.run_for(2s);
+  CHECK(client->error().has_value());
+}
+
+TEST_CASE("a tunnel that is silent both ways is closed after its own idle timeout") {
+  World w(kOneBackend);
+  auto& backend = w.backend("10.0.0.1:80");
+  auto client = w.client();
+  client->send("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+  w.settle();
+  backend[0].send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+  w.run_for(50min);
+  CHECK_FALSE(client->finished());
+  client->send("x");
+  w.run_for(59min);
+  CHECK_FALSE(client->finished());
+  w.run_for(2min);
+  CHECK(client->finished());
+  CHECK(backend[0].finished());
+  CHECK(w.worker().exchanges() == 0);
+}
