@@ -1,4 +1,5 @@
-// Byte buffers that keep their memory between uses, so that a connection holds one only while it has something to send.
+// Byte buffers that keep their memory between uses, so that a connection holds one only while it has
+// something to send.
 //
 // Thread: one, the loop's. Owner: the worker.
 #pragma once

@@ -1,5 +1,5 @@
-// The one error value. It says what happened, which side it came from, and whether trying again is safe, so that
-// nobody downstream has to compare strings to decide.
+// The one error value. It says what happened, which side it came from, and whether trying again is safe, so
+// that nobody downstream has to compare strings to decide.
 #pragma once
 
 #include <cstdint>
@@ -17,26 +17,26 @@ enum class Side : std::uint8_t { kDownstream, kUpstream, kInternal };
 enum class Retry : std::uint8_t { kNo, kYes, kIfReused };
 
 enum class ErrorCode : std::uint8_t {
-  kMalformedMessage,      // the bytes are not a message of the protocol
-  kForbiddenFraming,      // Content-Length / Transfer-Encoding that two parsers could read differently
-  kUnsupportedCoding,     // a transfer coding other than chunked
-  kUnsupportedVersion,    // HTTP major version other than 1 on the text parser
-  kHeadersTooLarge,       // header section over its byte or field limit
-  kUriTooLong,            // request line over the header byte limit
-  kBodyTooLarge,          // body over its limit
-  kMethodNotAllowed,      // a method this proxy does not serve (CONNECT)
+  kMalformedMessage,    // the bytes are not a message of the protocol
+  kForbiddenFraming,    // Content-Length / Transfer-Encoding that two parsers could read differently
+  kUnsupportedCoding,   // a transfer coding other than chunked
+  kUnsupportedVersion,  // HTTP major version other than 1 on the text parser
+  kHeadersTooLarge,     // header section over its byte or field limit
+  kUriTooLong,          // request line over the header byte limit
+  kBodyTooLarge,        // body over its limit
+  kMethodNotAllowed,    // a method this proxy does not serve (CONNECT)
   kConnectionRefused,
-  kConnectFailed,         // unreachable, no route, or another failure to connect
+  kConnectFailed,  // unreachable, no route, or another failure to connect
   kTimedOut,
-  kReset,                 // the peer reset the connection, or it failed
-  kEndOfStream,           // the peer closed in the middle of a message
+  kReset,        // the peer reset the connection, or it failed
+  kEndOfStream,  // the peer closed in the middle of a message
   kAddressInUse,
   kPermissionDenied,
-  kLimit,                 // an own limit is reached (descriptors, connections)
-  kCancelled,             // we gave up ourselves
-  kResolveFailed,         // a name has no address
-  kInvalid,               // an argument that cannot be used
-  kSystem,                // any other failure of the operating system; `detail` says which
+  kLimit,          // an own limit is reached (descriptors, connections)
+  kCancelled,      // we gave up ourselves
+  kResolveFailed,  // a name has no address
+  kInvalid,        // an argument that cannot be used
+  kSystem,         // any other failure of the operating system; `detail` says which
 };
 
 struct Error {

@@ -1,4 +1,5 @@
-// An owning list without order, from which any element can be taken in O(1): each knows its place in its public member `slot`.
+// An owning list without order, from which any element can be taken in O(1): each knows its place in its
+// public member `slot`.
 #pragma once
 
 #include <cstddef>

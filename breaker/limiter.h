@@ -1,5 +1,5 @@
-// A limit on how many of something exist at the same time, counted per process: threads share one by relaxed atomics, so the
-// operator's number means what it says however many workers run.
+// A limit on how many of something exist at the same time, counted per process: threads share one by relaxed
+// atomics, so the operator's number means what it says however many workers run.
 //
 // Thread: any. Owner: whoever made the limit; it outlives every permit.
 #pragma once

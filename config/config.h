@@ -112,7 +112,7 @@ struct Route {
   std::optional<std::string> rewrite;  // replaces the matched prefix, or the whole matched path
   FieldEdits request_headers;
   FieldEdits response_headers;
-  Duration timeout = 15s;  // from the request's head to the response's end; zero = none
+  Duration timeout = 15s;  // from the request's end to the response's head; zero = none
   HashKey hash;
   bool operator==(const Route&) const = default;
 };

@@ -81,7 +81,7 @@ void read_match(const TableReader& reader, const Hooks& hooks, Match& match) {
       continue;
     }
     if (const auto wrong = check_field_value(*value)) reader.report().add(item.where, *wrong);
-    match.headers.push_back({item.node->key, *value});
+    match.headers.push_back({item.node->key, value});
   }
 }
 

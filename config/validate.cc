@@ -76,8 +76,11 @@ std::optional<std::string> about_missing(std::string_view name, std::span<const 
   if (draft.report.full()) return "";
   if (draft.clusters_unnamed && !nearest(name, clusters)) return std::nullopt;
   if (clusters.empty()) return ", add a [[cluster]] with this name";
-  const auto some = clusters.first(std::min<std::size_t>(clusters.size(), 8));
-  return did_you_mean(name, clusters, ", the clusters are " + listed(some));
+  std::string some;
+  for (const auto known : clusters.first(std::min<std::size_t>(clusters.size(), 8))) {
+    some += some.empty() ? quoted(known) : ", " + quoted(known);
+  }
+  return did_you_mean(name, clusters, ", the clusters are " + some);
 }
 
 void resolve(Draft& draft) {

@@ -1,6 +1,8 @@
-// When a DNS name is to be looked up again. Pure: told of answers and failures, says when it wants to be asked.
+// When a DNS name is to be looked up again. Pure: told of answers and failures, says when it wants to be
+// asked.
 //
-// The last good answer stays in force through failures: a resolver that is down must not take the backends with it.
+// The last good answer stays in force through failures: a resolver that is down must not take the backends
+// with it.
 //
 // Thread: the control thread. Owner: proxy::Discovery, one per name.
 #pragma once
@@ -25,7 +27,8 @@ class DnsRefresh final {
 
   explicit DnsRefresh(TimePoint now) : next_(now) {}
 
-  // An answer with at least one address. Returns true if the set of addresses has changed (order does not count).
+  // An answer with at least one address. Returns true if the set of addresses has changed (order does not
+  // count).
   bool on_answer(std::vector<Address> addresses, Duration ttl, TimePoint now, Random& random) {
     failures_ = 0;
     settled_ = true;
@@ -55,7 +58,8 @@ class DnsRefresh final {
  private:
   // Up to a tenth earlier, so that a thousand sidecars started together do not ask together for ever.
   static Duration jitter(Duration wait, Random& random) {
-    return wait - Duration{static_cast<Duration::rep>(random.unit() * 0.1 * static_cast<double>(wait.count()))};
+    return wait -
+           Duration{static_cast<Duration::rep>(random.unit() * 0.1 * static_cast<double>(wait.count()))};
   }
 
   TimePoint next_;

@@ -66,9 +66,9 @@ class Balancer {
  public:
   virtual ~Balancer() = default;
 
-  // Who exists. May be expensive (a Maglev table: some milliseconds; a ring of a million points: about 100)
-  // and allocates; forgets the candidates: set_candidates follows. The hashes do not depend on the order of
-  // the endpoints.
+  // Who exists. May be expensive (a Maglev table: some milliseconds; the largest ring: about 20) and
+  // allocates; forgets the candidates: set_candidates follows. The hashes do not depend on the order of the
+  // endpoints.
   virtual void set_endpoints(std::span<const Endpoint> endpoints) = 0;
 
   // Who may be used now: indices into the endpoints, ascending, each once. Called when one goes or comes

@@ -4,11 +4,11 @@
 // How many points, in this order:
 //   - Weights above 16: all are divided by the smallest power of two that brings the heaviest to 16 or less.
 //   - 640 points per unit of the result, rounded, at least 1.
-//   - Were that more than 2^20 in total, all are scaled down together to that sum, still at least 1 each.
+//   - Were that more than 2^18 in total, all are scaled down together to that sum, still at least 1 each.
 // 640 is four times ketama's 160. With two or three endpoints, 160 leave one with 5 % of all keys too many
 // now and then (standard deviation 2.8 %), 640 hardly ever (1.4 %).
 //
-// The points' places depend on the name only. With weights up to 16 and not more than 1,638 units in total,
+// The points' places depend on the name only. With weights up to 16 and not more than 409 units in total,
 // their number depends on nothing else either: adding or removing an endpoint then moves its own keys and no
 // others. Scaled down, it moves up to twice its share.
 //
@@ -28,7 +28,7 @@ class HashRing final {
  public:
   static constexpr std::uint32_t kPointsPerUnit = 640;
   static constexpr std::uint32_t kMaxUnits = 16;  // of one endpoint
-  static constexpr std::size_t kMaxPoints = std::size_t{1} << 20U;
+  static constexpr std::size_t kMaxPoints = std::size_t{1} << 18U;
 
   // O(p log p) for p points.
   void build(std::span<const Endpoint> endpoints);

@@ -27,11 +27,11 @@ constexpr std::string_view kIndex =
 
 struct Page {
   std::string_view path;
-  bool read = true;    // GET and HEAD
-  bool change = false; // POST
+  bool read = true;     // GET and HEAD
+  bool change = false;  // POST
 };
-constexpr std::array<Page, 7> kPages{{{"/"}, {"/healthz"}, {"/readyz"}, {"/metrics"}, {"/clusters"}, {"/config"},
-                                      {"/log", true, true}}};
+constexpr std::array<Page, 7> kPages{
+    {{"/"}, {"/healthz"}, {"/readyz"}, {"/metrics"}, {"/clusters"}, {"/config"}, {"/log", true, true}}};
 
 }  // namespace
 
@@ -113,14 +113,16 @@ void Admin::Visit::change_level() {
   constexpr std::string_view kKey = "level=";
   const std::string_view query = std::string_view(head_.target).substr(head_.path().size());
   const auto at = query.find(kKey);
-  const auto level = at == std::string_view::npos ? std::nullopt : parse_log_level(query.substr(at + kKey.size()));
+  const auto level =
+      at == std::string_view::npos ? std::nullopt : parse_log_level(query.substr(at + kKey.size()));
   if (!level) return answer(400, kText, "level must be trace, debug, info, warn, error or off\n");
   set_log_level(*level);
   log_info("log level changed", {{"level", to_string(*level)}});
   answer_log();
 }
 
-void Admin::Visit::answer(unsigned status, std::string_view type, std::string_view body, std::string_view allow) {
+void Admin::Visit::answer(unsigned status, std::string_view type, std::string_view body,
+                          std::string_view allow) {
   http::ResponseHead& head = admin_.env_.scratch.response;
   head.clear();
   head.status = static_cast<std::uint16_t>(status);
@@ -128,7 +130,7 @@ void Admin::Visit::answer(unsigned status, std::string_view type, std::string_vi
   head.fields.add(http::FieldId::kCacheControl, "no-store");
   head.fields.add("X-Content-Type-Options", "nosniff");
   if (!allow.empty()) head.fields.add("Allow", allow);
-  send_whole(*stream_, head, body, head_.method == "HEAD", false);
+  send_whole(admin_.env_, *stream_, head, body, head_.method == "HEAD", false);
   admin_.forget(*this);
 }
 
@@ -157,20 +159,18 @@ void Admin::on_accept(std::unique_ptr<net::Stream> stream) {
       .start(std::move(stream));
 }
 
-http::Receiver* Admin::on_request(Downstream& /*downstream*/, http::ServerStream& stream, http::RequestHead& head,
-                                  bool end) {
+http::Receiver* Admin::on_request(Downstream& /*downstream*/, http::ServerStream& stream,
+                                  http::RequestHead& head, bool end) {
   Visit& visit = visits_.add(std::make_unique<Visit>(*this, stream, head));
   if (end) visit.handle();
   return &visit;
 }
 
 void Admin::on_bad_request(Downstream& /*downstream*/, http::ServerStream& stream, const Error& error) {
-  send_local_reply(stream, reply_to_bad_request(error), false, env_.scratch.response);
+  send_local_reply(env_, stream, reply_to_bad_request(error), false);
 }
 
-void Admin::on_downstream_closed(Downstream& downstream) {
-  env_.turn.bury(downstreams_.take(downstream));
-}
+void Admin::on_downstream_closed(Downstream& downstream) { env_.turn.bury(downstreams_.take(downstream)); }
 
 void Admin::forget(Visit& visit) { env_.turn.bury(visits_.take(visit)); }
 

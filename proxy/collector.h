@@ -1,5 +1,6 @@
-// Gathers a report from every worker for whoever scrapes. A worker that does not answer within a second is left out, and the scrape
-// goes on with what is there: numbers that are late must not hide those that are not.
+// Gathers a report from every worker for whoever scrapes. A worker that does not answer within a second is
+// left out, and the scrape goes on with what is there: numbers that are late must not hide those that are
+// not.
 //
 // Thread: the control thread. Owner: Server.
 #pragma once

@@ -52,13 +52,15 @@ class Backend final : public net::Acceptor, public Downstream::Handler, private 
     response.status = 200;
     response.fields.add(http::FieldId::kContentType, "text/plain");
     response.fields.add("X-Backend", name_);
-    send_whole(stream, response, body, to_head, false);
+    send_whole(env_, stream, response, body, to_head, false);
     return this;
   }
   void on_bad_request(Downstream& /*downstream*/, http::ServerStream& stream, const Error& error) override {
-    send_local_reply(stream, reply_to_bad_request(error), false, env_.scratch.response);
+    send_local_reply(env_, stream, reply_to_bad_request(error), false);
   }
-  void on_downstream_closed(Downstream& downstream) override { env_.turn.bury(downstreams_.take(downstream)); }
+  void on_downstream_closed(Downstream& downstream) override {
+    env_.turn.bury(downstreams_.take(downstream));
+  }
 
   void on_body(std::string_view /*bytes*/, bool /*end*/) override {}
   void on_trailers(const http::FieldList& /*trailers*/) override {}
@@ -135,9 +137,9 @@ void print_metrics(std::string_view text) {
   while (!text.empty()) {
     const auto line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
-    const bool shown = line.starts_with("remora_requests_total") || line.starts_with("remora_upstream_requests_total") ||
-                       line.starts_with("remora_request_seconds_sum") ||
-                       line.starts_with("remora_request_seconds_count");
+    const bool shown =
+        line.starts_with("remora_requests_total") || line.starts_with("remora_upstream_requests_total") ||
+        line.starts_with("remora_request_seconds_sum") || line.starts_with("remora_request_seconds_count");
     if (shown) fmt::print("  {}\n", line);
   }
 }
@@ -168,7 +170,8 @@ struct Demo::Parts final {
   Random random{1};
   BufferPool buffers;
   http::H1Scratch scratch;
-  Env env{loop.wheel(), loop.turn(), network, random, buffers, scratch};
+  HttpDate date{&net::wall_clock_seconds};
+  Env env{loop.wheel(), loop.turn(), network, random, buffers, scratch, date};
   std::array<Backend, 3> backends;
   std::array<Address, 3> addresses;
   std::unique_ptr<Client> proxy;

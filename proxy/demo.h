@@ -1,5 +1,6 @@
-// `remora demo`: three small backends and a client of their own loop, so that a newcomer sees the proxy work without having anything
-// to put behind it. They speak through the same codecs and pools as the proxy, over real sockets.
+// `remora demo`: three small backends and a client of their own loop, so that a newcomer sees the proxy work
+// without having anything to put behind it. They speak through the same codecs and pools as the proxy, over
+// real sockets.
 //
 // Thread: made and prepared on main, then its own. Owner: main.
 #pragma once
@@ -27,9 +28,11 @@ class Demo final {
   // A configuration that balances over them, as TOML text: what the user could have written.
   std::string config_text() const;
 
-  // Starts the backends, and a client that sends requests to `proxy`, 20 a second; 0 requests: until stop(). After the last one
-  // `metrics` (from the admin server at `admin`) is fetched and printed in excerpts, and `finished` is called on the demo's thread.
-  void start(const Address& proxy, const Address& admin, std::uint64_t requests, std::function<void()> finished);
+  // Starts the backends, and a client that sends requests to `proxy`, 20 a second; 0 requests: until stop().
+  // After the last one `metrics` (from the admin server at `admin`) is fetched and printed in excerpts, and
+  // `finished` is called on the demo's thread.
+  void start(const Address& proxy, const Address& admin, std::uint64_t requests,
+             std::function<void()> finished);
   void stop();
 
   // How many responses had status 200, and how many did not. After stop().

@@ -9,10 +9,12 @@ namespace remora::proxy {
 // One name: asks when its refresh says so, one query at a time.
 class DnsEndpoints::Name final : public Timer {
  public:
-  Name(DnsEndpoints& owner, std::string host) : owner_(owner), host_(std::move(host)), refresh_(owner.wheel_.now()) {}
+  Name(DnsEndpoints& owner, std::string host)
+      : owner_(owner), host_(std::move(host)), refresh_(owner.wheel_.now()) {}
 
   void on_timer() override {
-    query_ = owner_.resolver_.resolve(host_, [this](Result<net::Answer> answer) { on_result(std::move(answer)); });
+    query_ =
+        owner_.resolver_.resolve(host_, [this](Result<net::Answer> answer) { on_result(std::move(answer)); });
   }
 
   const std::string& host() const { return host_; }
@@ -23,7 +25,8 @@ class DnsEndpoints::Name final : public Timer {
     const bool first = !refresh_.settled();
     bool changed = false;
     if (answer) {
-      changed = refresh_.on_answer(std::move(answer->addresses), answer->ttl, owner_.wheel_.now(), owner_.random_);
+      changed =
+          refresh_.on_answer(std::move(answer->addresses), answer->ttl, owner_.wheel_.now(), owner_.random_);
       if (changed) {
         log_info("name resolved",
                  {{"name", host_}, {"addresses", std::to_string(refresh_.addresses().size())}});
@@ -47,7 +50,8 @@ class DnsEndpoints::Name final : public Timer {
   std::unique_ptr<net::Resolver::Query> query_;
 };
 
-DnsEndpoints::DnsEndpoints(TimerWheel& wheel, Random& random, net::Resolver& resolver, std::function<void()> changed)
+DnsEndpoints::DnsEndpoints(TimerWheel& wheel, Random& random, net::Resolver& resolver,
+                           std::function<void()> changed)
     : wheel_(wheel), random_(random), resolver_(resolver), changed_(std::move(changed)) {}
 
 DnsEndpoints::~DnsEndpoints() = default;
@@ -56,7 +60,8 @@ void DnsEndpoints::watch(const config::Config& config) {
   for (const auto& cluster : config.clusters) {
     for (const auto& endpoint : cluster.endpoints) {
       if (endpoint.address) continue;
-      const auto known = std::ranges::find_if(names_, [&](const auto& n) { return n->host() == endpoint.host.host; });
+      const auto known =
+          std::ranges::find_if(names_, [&](const auto& n) { return n->host() == endpoint.host.host; });
       if (known != names_.end()) continue;
       names_.push_back(std::make_unique<Name>(*this, endpoint.host.host));
       names_.back()->on_timer();

@@ -1,5 +1,5 @@
-// Keeps the configured endpoint names resolved: drives a discovery::DnsRefresh per name with the resolver, and says when the set of
-// addresses has changed.
+// Keeps the configured endpoint names resolved: drives a discovery::DnsRefresh per name with the resolver,
+// and says when the set of addresses has changed.
 //
 // Thread: the control thread. Owner: Server.
 #pragma once
@@ -20,7 +20,8 @@ namespace remora::proxy {
 
 class DnsEndpoints final {
  public:
-  // `changed` is called when resolved() would return something else than before, and when settled() becomes true.
+  // `changed` is called when resolved() would return something else than before, and when settled() becomes
+  // true.
   DnsEndpoints(TimerWheel& wheel, Random& random, net::Resolver& resolver, std::function<void()> changed);
   ~DnsEndpoints();
 

@@ -38,8 +38,8 @@ void Downstream::on_bad_request(http::ServerStream& stream, const Error& error) 
   handler_.on_bad_request(*this, stream, error);
 }
 
-// Notes which waiting has begun. The timer is left where it is unless it must fire earlier: a keep-alive connection that is in
-// use costs no timer work at all.
+// Notes which waiting has begun. The timer is left where it is unless it must fire earlier: a keep-alive
+// connection that is in use costs no timer work at all.
 void Downstream::on_link_turn() {
   const bool busy = codec_->active() > 0;
   const bool in_head = !busy && codec_->reading_head();

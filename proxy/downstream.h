@@ -1,5 +1,6 @@
-// One accepted connection: its codec, and the timeouts of a connection between requests (first bytes, head, keep-alive). It knows
-// nothing of what is done with a request: a Handler does (the worker's exchanges, or the admin pages).
+// One accepted connection: its codec, and the timeouts of a connection between requests (first bytes, head,
+// keep-alive). It knows nothing of what is done with a request: a Handler does (the worker's exchanges, or
+// the admin pages).
 //
 //   waiting for    runs out after             then
 //   first bytes    timeouts.header            closed silently
@@ -27,8 +28,8 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
   class Handler {
    public:
     // As http::Requests, with the connection it came on.
-    virtual http::Receiver* on_request(Downstream& downstream, http::ServerStream& stream, http::RequestHead& head,
-                                       bool end) = 0;
+    virtual http::Receiver* on_request(Downstream& downstream, http::ServerStream& stream,
+                                       http::RequestHead& head, bool end) = 0;
     virtual void on_bad_request(Downstream& downstream, http::ServerStream& stream, const Error& error) = 0;
     // The connection is over; bury it.
     virtual void on_downstream_closed(Downstream& downstream) = 0;
@@ -43,7 +44,8 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
   };
 
   // `timeouts`, `limits` and `bytes` (may be null) outlive the connection.
-  Downstream(Env& env, Handler& handler, const Timeouts& timeouts, const http::H1Limits& limits, WireBytes* bytes);
+  Downstream(Env& env, Handler& handler, const Timeouts& timeouts, const http::H1Limits& limits,
+             WireBytes* bytes);
 
   void start(std::unique_ptr<net::Stream> stream);
   // No further request: closes when idle, else with the next response.
@@ -55,8 +57,9 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
   // The peer's address without the port, as text; made once.
   const std::string& peer_host() const { return peer_host_; }
 
-  // For the owner: its place in the owner's list, the listener it came by (null: admin) and its permit, whether the peer's X-Forwarded-* are believed, and
-  // whether it was accepted beyond the connection limit, only to be told so.
+  // For the owner: its place in the owner's list, the listener it came by (null: admin) and its permit,
+  // whether the peer's X-Forwarded-* are believed, and whether it was accepted beyond the connection limit,
+  // only to be told so.
   std::size_t slot = 0;
   ListenerContext* listener = nullptr;
   breaker::Permit permit;
@@ -80,10 +83,10 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
   std::unique_ptr<http::ServerCodec> codec_;
   std::string peer_host_;
   MemberTimer<Downstream, &Downstream::on_timer> timer_{*this};
-  TimePoint since_{};         // when the present waiting began
-  bool served_ = false;       // a request has come
-  bool in_head_ = false;      // a part of a head has come
-  bool busy_ = false;         // an exchange is under way
+  TimePoint since_{};     // when the present waiting began
+  bool served_ = false;   // a request has come
+  bool in_head_ = false;  // a part of a head has come
+  bool busy_ = false;     // an exchange is under way
 };
 
 }  // namespace remora::proxy

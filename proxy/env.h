@@ -1,7 +1,8 @@
-// What everything on one thread shares. No methods but the time: an object that gets an Env can be run by a loop or by a test.
+// What everything on one thread shares. No methods but the time: an object that gets an Env can be run by a
+// loop or by a test.
 //
-// Thread: one per loop; nothing in it may be touched from another thread. Owner: WorkerThread, Server, or a test's World; it
-// outlives everything that holds it.
+// Thread: one per loop; nothing in it may be touched from another thread. Owner: WorkerThread, Server, or a
+// test's World; it outlives everything that holds it.
 #pragma once
 
 #include "base/buffer_pool.h"
@@ -10,6 +11,7 @@
 #include "base/turn.h"
 #include "proxy/codecs.h"
 #include "proxy/http/h1.h"
+#include "proxy/http_date.h"
 #include "proxy/net/network.h"
 
 namespace remora::proxy {
@@ -21,6 +23,7 @@ struct Env {
   Random& random;
   BufferPool& buffers;
   http::H1Scratch& scratch;
+  HttpDate& date;
   Codecs codecs{};
 
   // The instant of the current event.

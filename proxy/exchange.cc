@@ -1,4 +1,5 @@
-// The way up: from a request's head to its last byte at the upstream. The way down is in exchange_response.cc.
+// The way up: from a request's head to its last byte at the upstream. The way down is in
+// exchange_response.cc.
 #include "proxy/exchange.h"
 
 #include "proxy/http/forwarding.h"
@@ -31,7 +32,8 @@ void Exchange::begin(const Origin& origin, http::ServerStream& stream, http::Req
   if (end) request_ended();
 }
 
-http::Receiver* Exchange::start(const Origin& origin, http::ServerStream& stream, http::RequestHead& head, bool end) {
+http::Receiver* Exchange::start(const Origin& origin, http::ServerStream& stream, http::RequestHead& head,
+                                bool end) {
   begin(origin, stream, head, end);
   const http::ForwardingContext context{.peer = *origin.peer,
                                         .peer_host = origin.peer_host,
@@ -47,8 +49,8 @@ http::Receiver* Exchange::start(const Origin& origin, http::ServerStream& stream
   return &from_client_;
 }
 
-http::Receiver* Exchange::start_refused(const Origin& origin, http::ServerStream& stream, http::RequestHead& head,
-                                        bool end, const LocalReply& refusal) {
+http::Receiver* Exchange::start_refused(const Origin& origin, http::ServerStream& stream,
+                                        http::RequestHead& head, bool end, const LocalReply& refusal) {
   begin(origin, stream, head, end);
   reply(refusal);
   return &from_client_;
@@ -142,7 +144,8 @@ void Exchange::on_stream(http::ClientStream& stream, bool reused) {
   state_ = State::kRelaying;
   const bool has_trailers = !kept_trailers_.empty();
   const bool ends_with_head = request_ended_ && kept_body_.empty() && !has_trailers;
-  if (request_.authority.empty()) request_.authority = lease_.endpoint().address_text;  // an HTTP/1.0 client's
+  if (request_.authority.empty())
+    request_.authority = lease_.endpoint().address_text;  // an HTTP/1.0 client's
   upstream_->send_request(request_, ends_with_head);
   if (ends_with_head) return;
   bool writable = true;
@@ -172,7 +175,8 @@ void Exchange::request_ended() {
 // Keeps a piece of the body for an upstream that is not there yet, or that may turn out to be gone.
 void Exchange::keep(std::string_view bytes) {
   if (!body_kept_) return;
-  if (state_ == State::kRelaying && (!reused_ || response_begun_ || kept_body_.size() + bytes.size() > kReplayBuffer)) {
+  if (state_ == State::kRelaying &&
+      (!reused_ || response_begun_ || kept_body_.size() + bytes.size() > kReplayBuffer)) {
     body_kept_ = false;
     kept_body_.clear();
     return;
@@ -189,9 +193,7 @@ void Exchange::on_client_body(std::string_view bytes, bool end) {
       keep(bytes);
       client_unconsumed_ += bytes.size();
       break;
-    case State::kRelaying:
-      keep(bytes);
-      [[fallthrough]];
+    case State::kRelaying: keep(bytes); [[fallthrough]];
     case State::kTunnel:
       if (state_ == State::kTunnel && end) tunnel_up_ended_ = true;
       if (upstream_->send_body(bytes, end)) {
@@ -224,7 +226,8 @@ void Exchange::on_client_reset(const Error& error) {
   client_ = nullptr;
   if (state_ == State::kDone || state_ == State::kIdle) return;
   drop_upstream();
-  if (error.code == ErrorCode::kReset || error.code == ErrorCode::kEndOfStream || error.code == ErrorCode::kCancelled) {
+  if (error.code == ErrorCode::kReset || error.code == ErrorCode::kEndOfStream ||
+      error.code == ErrorCode::kCancelled) {
     flag_ = Flag::kDownstreamClosed;
   } else {
     const LocalReply reply = reply_to_bad_request(error);

@@ -1,15 +1,16 @@
-// One request with its response: the place where routing, balancing, pools, timeouts and the log meet. The code is in the order in
-// which a request lives: start -> acquire -> open -> relay -> conclude (docs/architecture.md, "the life of a request").
+// One request with its response: the place where routing, balancing, pools, timeouts and the log meet. The
+// code is in the order in which a request lives: start -> acquire -> open -> relay -> conclude
+// (docs/architecture.md, "the life of a request").
 //
 //   state      enters by                               leaves by
 //   kIdle      made, or recycled                       start
 //   kOpening   a connection is being dialled           on_stream -> kRelaying; on_connect_failed -> reply
-//   kRelaying  the request went up                     response complete -> kDone; failure -> reply or reset -> kDone
-//   kTunnel    101                                     both directions ended, reset, idle -> kDone
+//   kRelaying  the request went up                     response complete -> kDone; failure -> reply or reset
+//   -> kDone kTunnel    101                                     both directions ended, reset, idle -> kDone
 //   kDone      everything ended                        recycle -> kIdle
 //
-// Thread: the worker's. Owner: ExchangePool, which recycles it at the end of the turn: an exchange at rest keeps its memory, so that
-// a request on a warm worker allocates nothing.
+// Thread: the worker's. Owner: ExchangePool, which recycles it at the end of the turn: an exchange at rest
+// keeps its memory, so that a request on a warm worker allocates nothing.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,8 @@ struct Origin {
   const Address* peer = nullptr;
   std::string_view peer_host;
   bool trusted = false;
-  // Set when the exchange has logged a broken request body, whose reply the codec asks for next (Downstream::reply_logged).
+  // Set when the exchange has logged a broken request body, whose reply the codec asks for next
+  // (Downstream::reply_logged).
   bool* reply_logged = nullptr;
 };
 
@@ -55,8 +57,8 @@ class Exchange final : private UpstreamPool::Waiter {
   // Begins and ends with a reply to something that is no request.
   void refuse(const Origin& origin, http::ServerStream& stream, const LocalReply& reply);
   // As start, but the only answer is `reply`.
-  http::Receiver* start_refused(const Origin& origin, http::ServerStream& stream, http::RequestHead& head, bool end,
-                                const LocalReply& reply);
+  http::Receiver* start_refused(const Origin& origin, http::ServerStream& stream, http::RequestHead& head,
+                                bool end, const LocalReply& reply);
 
   // For the pool: ready for another request. Only in kDone.
   void recycle();
@@ -141,22 +143,22 @@ class Exchange final : private UpstreamPool::Waiter {
   State state_ = State::kIdle;
   Origin origin_;
   http::RequestHead request_;
-  std::string client_target_;                      // for the log, where a route has changed them
+  std::string client_target_;  // for the log, where a route has changed them
   std::string client_authority_;
-  http::ServerStream* client_ = nullptr;           // null once its exchange has ended
-  http::ClientStream* upstream_ = nullptr;         // null before and after
+  http::ServerStream* client_ = nullptr;    // null once its exchange has ended
+  http::ClientStream* upstream_ = nullptr;  // null before and after
   UpstreamConnection* dialling_ = nullptr;
   const config::Route* route_ = nullptr;
-  std::size_t cluster_ = 0;                        // index into the statistics; the listener's local() if none
+  std::size_t cluster_ = 0;  // index into the statistics; the listener's local() if none
   std::optional<std::uint64_t> key_;
   Lease lease_;
   std::vector<std::uint32_t> tried_;
 
-  std::string kept_body_;                          // request bytes that an upstream may still have to be sent
+  std::string kept_body_;  // request bytes that an upstream may still have to be sent
   http::FieldList kept_trailers_;
-  std::size_t client_unconsumed_ = 0;              // received from the client, not yet passed on
+  std::size_t client_unconsumed_ = 0;  // received from the client, not yet passed on
   std::size_t upstream_unconsumed_ = 0;
-  bool body_kept_ = true;                          // kept_body_ holds all of the body so far
+  bool body_kept_ = true;  // kept_body_ holds all of the body so far
   bool request_ended_ = false;
   bool response_begun_ = false;
   bool response_ended_ = false;

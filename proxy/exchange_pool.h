@@ -1,4 +1,5 @@
-// The exchanges of one worker: those under way, and those at rest that keep their memory for the next request.
+// The exchanges of one worker: those under way, and those at rest that keep their memory for the next
+// request.
 //
 // Thread: the worker's. Owner: Worker. Destroyed only when no exchange is under way.
 #pragma once
@@ -13,7 +14,8 @@ namespace remora::proxy {
 
 class ExchangePool final : public Exchange::Owner, private TurnTask {
  public:
-  ExchangePool(Env& env, Upstreams& upstreams, AccessLog& log) : env_(env), upstreams_(upstreams), log_(log) {}
+  ExchangePool(Env& env, Upstreams& upstreams, AccessLog& log)
+      : env_(env), upstreams_(upstreams), log_(log) {}
 
   Exchange& take() {
     if (free_.empty()) return new_exchange();

@@ -28,6 +28,8 @@ void Exchange::on_response(http::ResponseHead& head, bool end) {
   status_ = head.status;
   http::prepare_response(head);
   if (!route_->response_headers.empty()) apply_edits(route_->response_headers, head.fields);
+  if (!head.fields.has(http::FieldId::kDate))
+    head.fields.add(http::FieldId::kDate, env_.date.text(env_.now()));
   client_->send_response(head, end, origin_.listener->draining);
   if (end) on_response_complete();
 }
@@ -106,7 +108,7 @@ void Exchange::reply(const LocalReply& reply) {
   LocalReply last = reply;
   last.close = last.close || origin_.listener->draining;
   response_begun_ = response_ended_ = true;
-  bytes_out_ += send_local_reply(*client_, last, to_head(), env_.scratch.response);
+  bytes_out_ += send_local_reply(env_, *client_, last, to_head());
   conclude(blames_upstream(flag_) ? Lease::Outcome::kFailure : Lease::Outcome::kCancelled);
   done();
 }
@@ -116,7 +118,7 @@ void Exchange::answer(http::ResponseHead& head, std::string_view body) {
   status_ = head.status;
   if (route_ != nullptr) apply_edits(route_->response_headers, head.fields);
   response_begun_ = response_ended_ = true;
-  bytes_out_ += send_whole(*client_, head, body, to_head(), origin_.listener->draining);
+  bytes_out_ += send_whole(env_, *client_, head, body, to_head(), origin_.listener->draining);
   conclude(Lease::Outcome::kSuccess);
   done();
 }

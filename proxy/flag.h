@@ -1,5 +1,5 @@
-// Why an exchange did not go as asked: the short code that the access log, `x-remora-flag` and the metrics share. The table
-// "everything that can go wrong" in docs/architecture.md says which event gets which.
+// Why an exchange did not go as asked: the short code that the access log, `x-remora-flag` and the metrics
+// share. The table "everything that can go wrong" in docs/architecture.md says which event gets which.
 #pragma once
 
 #include <array>

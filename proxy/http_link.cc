@@ -6,7 +6,8 @@ namespace remora::proxy {
 
 namespace {
 
-// Up to here bytes are joined into the event's one write; from here on they go straight to the stream without a copy.
+// Up to here bytes are joined into the event's one write; from here on they go straight to the stream without
+// a copy.
 constexpr std::size_t kWriteThrough = 8 * 1024;
 // What may wait for the peer, in the stream's queue and here, before senders are told to stop.
 constexpr std::size_t kHighWater = 256 * 1024;
@@ -129,7 +130,8 @@ void HttpLink::flush() {
   output_->clear();
 }
 
-// Once per event and connection: what the codec kept is continued, what it wrote is sent, and what it wants is done.
+// Once per event and connection: what the codec kept is continued, what it wrote is sent, and what it wants
+// is done.
 void HttpLink::at_end_of_turn() {
   if (state_ == State::kClosed) return;
   if (state_ == State::kOpen) {

@@ -1,14 +1,15 @@
-// Joins one net::Stream to one http::Codec: feeds what arrives, joins the small writes of one event into one system call,
-// pauses and resumes reading, and closes as the codec's fate says. Downstream, upstream and admin connections alike use it, so
-// flow control exists once (docs/flow-control.md).
+// Joins one net::Stream to one http::Codec: feeds what arrives, joins the small writes of one event into one
+// system call, pauses and resumes reading, and closes as the codec's fate says. Downstream, upstream and
+// admin connections alike use it, so flow control exists once (docs/flow-control.md).
 //
 //   state       enters by                         leaves by
 //   kOpen       start()                           the codec's fate, on_closed
-//   kFlushing   fate kClose                       everything sent -> FIN -> kLingering (closed if the peer has ended, or after 30 s)
-//   kLingering  FIN sent (RFC 9112 section 9.6)   the peer's FIN, or 2 s
-//   kClosed     any of the above, fate kAbort     -
+//   kFlushing   fate kClose                       everything sent -> FIN -> kLingering (closed if the peer
+//   has ended, or after 30 s) kLingering  FIN sent (RFC 9112 section 9.6)   the peer's FIN, or 2 s kClosed
+//   any of the above, fate kAbort     -
 //
-// Thread: the loop's. Owner: a Downstream or an UpstreamConnection, which destroys it (through the Turn) after on_link_closed.
+// Thread: the loop's. Owner: a Downstream or an UpstreamConnection, which destroys it (through the Turn)
+// after on_link_closed.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,8 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
    public:
     // A dialled connection is open.
     virtual void on_link_open() {}
-    // An event that touched this connection has ended, everything is flushed: the codec's state may have changed.
+    // An event that touched this connection has ended, everything is flushed: the codec's state may have
+    // changed.
     virtual void on_link_turn() {}
     // The connection is over; last call. `error` is null when it ended as the codec wished. Bury the link.
     virtual void on_link_closed(const Error* error) = 0;
@@ -83,8 +85,9 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
   WireBytes* bytes_;
   http::Codec* codec_ = nullptr;
   std::unique_ptr<net::Stream> stream_;
-  BufferPool::Buffer output_;               // written during this event, not yet given to the stream; usually null
-  std::unique_ptr<LingerTimer> linger_;     // bounds kFlushing and kLingering; null before: an idle connection is small
+  BufferPool::Buffer output_;  // written during this event, not yet given to the stream; usually null
+  std::unique_ptr<LingerTimer>
+      linger_;  // bounds kFlushing and kLingering; null before: an idle connection is small
   State state_ = State::kOpen;
   bool paused_ = false;
   bool peer_ended_ = false;

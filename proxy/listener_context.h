@@ -41,8 +41,8 @@ struct ListenerContext {
   const config::Listener& settings;
   Router router;
   http::H1Limits limits;
-  breaker::Limiter* connections;         // shared by all workers; outlives every connection
-  std::string_view pseudonym;            // this process's name in Via; outlives the context
+  breaker::Limiter* connections;  // shared by all workers; outlives every connection
+  std::string_view pseudonym;     // this process's name in Via; outlives the context
   ListenerStats stats;
   std::vector<ExchangeStats> exchanges;  // by cluster, the last for replies of our own
   bool draining = false;                 // every response is the last of its connection

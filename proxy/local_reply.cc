@@ -26,8 +26,9 @@ LocalReply reply_to_connect_failure(const Error& error) {
     return {504, Flag::kUpstreamConnectFailure, "connecting to the upstream timed out\n"};
   }
   return {502, Flag::kUpstreamConnectFailure,
-          error.code == ErrorCode::kConnectionRefused ? std::string_view("the upstream refused the connection\n")
-                                                      : std::string_view("cannot connect to the upstream\n")};
+          error.code == ErrorCode::kConnectionRefused
+              ? std::string_view("the upstream refused the connection\n")
+              : std::string_view("cannot connect to the upstream\n")};
 }
 
 LocalReply reply_to_upstream_failure(const Error& error) {
@@ -41,8 +42,9 @@ LocalReply reply_to_upstream_failure(const Error& error) {
   }
 }
 
-std::size_t send_whole(http::ServerStream& stream, http::ResponseHead& head, std::string_view body, bool to_head,
-                       bool close) {
+std::size_t send_whole(Env& env, http::ServerStream& stream, http::ResponseHead& head, std::string_view body,
+                       bool to_head, bool close) {
+  head.fields.add(http::FieldId::kDate, env.date.text(env.now()));
   head.content_length = body.size();
   head.has_body = !to_head && !body.empty();
   stream.send_response(head, !head.has_body, close);
@@ -51,14 +53,15 @@ std::size_t send_whole(http::ServerStream& stream, http::ResponseHead& head, std
   return body.size();
 }
 
-std::size_t send_local_reply(http::ServerStream& stream, const LocalReply& reply, bool to_head,
-                             http::ResponseHead& head) {
+std::size_t send_local_reply(Env& env, http::ServerStream& stream, const LocalReply& reply, bool to_head) {
+  http::ResponseHead& head = env.scratch.response;
   head.clear();
   head.status = static_cast<std::uint16_t>(reply.status);
   head.fields.add(http::FieldId::kContentType, "text/plain");
-  if (reply.flag != Flag::kNone) head.fields.add(http::FieldId::kXRemoraFlag, "x-remora-flag", to_string(reply.flag));
+  if (reply.flag != Flag::kNone)
+    head.fields.add(http::FieldId::kXRemoraFlag, "x-remora-flag", to_string(reply.flag));
   if (reply.status == 405) head.fields.add("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH");
-  return send_whole(stream, head, reply.reason, to_head, reply.close);
+  return send_whole(env, stream, head, reply.reason, to_head, reply.close);
 }
 
 }  // namespace remora::proxy

@@ -1,5 +1,5 @@
-// The replies that Remora invents: which status and flag an event gets (the table in docs/architecture.md), and how such a reply
-// is written.
+// The replies that Remora invents: which status and flag an event gets (the table in docs/architecture.md),
+// and how such a reply is written.
 //
 // Thread: the loop's.
 #pragma once
@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "proxy/env.h"
 #include "proxy/flag.h"
 #include "proxy/http/codec.h"
 
@@ -27,11 +28,13 @@ LocalReply reply_to_connect_failure(const Error& error);
 // For an upstream that failed before its response began.
 LocalReply reply_to_upstream_failure(const Error& error);
 
-// Sends a complete response. `head` is a scratch head that is overwritten. `to_head`: the request was HEAD. Returns the number of
-// body bytes sent.
-std::size_t send_local_reply(http::ServerStream& stream, const LocalReply& reply, bool to_head, http::ResponseHead& head);
+// Sends a complete response; overwrites the scratch head. `to_head`: the request was HEAD. Returns the number
+// of body bytes sent.
+std::size_t send_local_reply(Env& env, http::ServerStream& stream, const LocalReply& reply, bool to_head);
 
-// Sends a complete response with the fields already in `head` and this body, Content-Length included.
-std::size_t send_whole(http::ServerStream& stream, http::ResponseHead& head, std::string_view body, bool to_head, bool close);
+// Sends a complete response with the fields already in `head` and this body, Content-Length and Date
+// included.
+std::size_t send_whole(Env& env, http::ServerStream& stream, http::ResponseHead& head, std::string_view body,
+                       bool to_head, bool close);
 
 }  // namespace remora::proxy

@@ -1,5 +1,5 @@
-// The command line: `remora run | check | demo`, and nothing else. Exit codes: 0 ok, 1 bad configuration, 2 bad usage, 3 cannot bind or
-// start.
+// The command line: `remora run | check | demo`, and nothing else. Exit codes: 0 ok, 1 bad configuration, 2
+// bad usage, 3 cannot bind or start.
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
@@ -24,7 +24,8 @@ int report(const remora::config::Problems& problems) {
 }
 
 int cannot_start(const remora::Error& error) {
-  fmt::print(stderr, "remora: {}\n", error.detail.empty() ? std::string(to_string(error.code)) : error.detail);
+  fmt::print(stderr, "remora: {}\n",
+             error.detail.empty() ? std::string(to_string(error.code)) : error.detail);
   return kCannotStart;
 }
 

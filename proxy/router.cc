@@ -117,7 +117,8 @@ const config::Route* Router::match(const http::RequestHead& head) const {
         break;
     }
     if (!host_matches(match.host, head.authority)) continue;
-    if (!match.methods.empty() && std::ranges::find(match.methods, head.method) == match.methods.end()) continue;
+    if (!match.methods.empty() && std::ranges::find(match.methods, head.method) == match.methods.end())
+      continue;
     if (!fields_match(match.headers, head.fields)) continue;
     return entry.route;
   }

@@ -1,5 +1,5 @@
-// Which route a request takes: the first of the listener's list that matches. Built once per configuration and worker; regular
-// expressions are RE2, so that no request can make one expensive.
+// Which route a request takes: the first of the listener's list that matches. Built once per configuration
+// and worker; regular expressions are RE2, so that no request can make one expensive.
 //
 // Thread: the worker's. Owner: ListenerContext. The routes of the configuration outlive it.
 #pragma once
@@ -29,14 +29,16 @@ class Router final {
   std::vector<Entry> entries_;
 };
 
-// Null if `pattern` is a valid RE2 expression, else what is wrong with it. For the configuration's validation.
+// Null if `pattern` is a valid RE2 expression, else what is wrong with it. For the configuration's
+// validation.
 std::optional<std::string> regex_problem(const std::string& pattern);
 
 // The target with the route's rewrite applied; the query stays. Only for routes with a rewrite.
 std::string rewritten_target(const config::Route& route, const http::RequestHead& head);
 
 // The Location of a redirect. `scheme`: how the client reached us.
-std::string redirect_location(const config::Redirect& redirect, const http::RequestHead& head, std::string_view scheme);
+std::string redirect_location(const config::Redirect& redirect, const http::RequestHead& head,
+                              std::string_view scheme);
 
 // The hash of the part of the request that the route names; nullopt when the request has no such part.
 std::optional<std::uint64_t> request_key(const config::HashKey& hash, const http::RequestHead& head,

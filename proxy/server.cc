@@ -39,7 +39,8 @@ Server::Server(config::Config config)
            .network = network_,
            .random = random_,
            .buffers = buffers_,
-           .scratch = scratch_},
+           .scratch = scratch_,
+           .date = date_},
       resolver_(loop_),
       dns_(loop_.wheel(), random_, resolver_, [this] { on_endpoints_changed(); }) {}
 
@@ -108,13 +109,13 @@ Result<void> Server::bind_listeners() {
   snapshot_ = std::make_shared<const Snapshot>(next);
   const std::string pseudonym = make_pseudonym(random_);
   for (unsigned i = 0; i < config_->runtime.workers; ++i) {
-    workers_.push_back(std::make_unique<WorkerThread>(
-        WorkerThread::Settings{.index = i,
-                               .pseudonym = pseudonym,
-                               .seed = random_.next(),
-                               .access_log = access_writer_.get(),
-                               .access_format = config_->log.access.format,
-                               .access_sample = config_->log.access.sample}));
+    workers_.push_back(
+        std::make_unique<WorkerThread>(WorkerThread::Settings{.index = i,
+                                                              .pseudonym = pseudonym,
+                                                              .seed = random_.next(),
+                                                              .access_log = access_writer_.get(),
+                                                              .access_format = config_->log.access.format,
+                                                              .access_sample = config_->log.access.sample}));
     if (auto bound = workers_.back()->prepare(snapshot_); !bound) {
       return std::unexpected(Error(bound.error().code, Side::kInternal, Retry::kNo,
                                    "cannot bind a listener: " + bound.error().detail));

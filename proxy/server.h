@@ -1,9 +1,9 @@
-// The process: the control thread's loop with everything on it, and the worker threads. Starts in an order in which every failure is
-// reported before anything serves, and ends as the signals say.
+// The process: the control thread's loop with everything on it, and the worker threads. Starts in an order in
+// which every failure is reported before anything serves, and ends as the signals say.
 //
 //   start     admin bound -> listeners bound -> workers run -> names resolved -> ready
-//   SIGTERM   not ready -> listeners closed -> exchanges end, at most drain_timeout -> exit; a second one exits at once
-//   SIGINT    exit at once
+//   SIGTERM   not ready -> listeners closed -> exchanges end, at most drain_timeout -> exit; a second one
+//   exits at once SIGINT    exit at once
 //
 // Thread: main, which becomes the control thread in run(). Owner: main.
 #pragma once
@@ -70,6 +70,7 @@ class Server final : public AdminSource {
   Random random_;
   BufferPool buffers_;
   http::H1Scratch scratch_;
+  HttpDate date_{&net::wall_clock_seconds};
   Env env_;
   net::Resolver resolver_;
   DnsEndpoints dns_;

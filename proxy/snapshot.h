@@ -1,4 +1,5 @@
-// What the control thread wants the workers to do: an immutable value posted to each of them. A newer one replaces an older one.
+// What the control thread wants the workers to do: an immutable value posted to each of them. A newer one
+// replaces an older one.
 //
 // Thread: any, as shared_ptr<const Snapshot>.
 #pragma once
@@ -16,7 +17,7 @@ namespace remora::proxy {
 
 // An endpoint that can be dialled: a configured one, or one address of a configured name.
 struct ResolvedEndpoint {
-  std::string name;     // as configured
+  std::string name;  // as configured
   Address address;
   std::uint32_t weight = 1;
   std::string zone;

@@ -1,7 +1,7 @@
-// What a worker counts, and the report it makes of it. Counters are plain integers of the worker's own: nothing is shared and
-// nothing is atomic. When somebody scrapes, the control thread posts a request to every worker, each copies its numbers into a
-// WorkerReport and posts that back; the control thread adds the reports up (proxy/metrics.h). So a series disappears with the
-// object that counted it.
+// What a worker counts, and the report it makes of it. Counters are plain integers of the worker's own:
+// nothing is shared and nothing is atomic. When somebody scrapes, the control thread posts a request to every
+// worker, each copies its numbers into a WorkerReport and posts that back; the control thread adds the
+// reports up (proxy/metrics.h). So a series disappears with the object that counted it.
 //
 // Thread: the worker's until the report is posted, then the control thread's.
 #pragma once
@@ -18,8 +18,8 @@
 
 namespace remora::proxy {
 
-// A histogram of durations in buckets whose bounds double from 64 us to 67 s: wide enough for a proxy, and finding the bucket
-// is one instruction.
+// A histogram of durations in buckets whose bounds double from 64 us to 67 s: wide enough for a proxy, and
+// finding the bucket is one instruction.
 class Histogram final {
  public:
   static constexpr std::size_t kBounds = 21;
@@ -78,7 +78,7 @@ struct ListenerStats {
 
 struct EndpointStats {
   std::uint64_t requests = 0;
-  std::uint64_t failures = 0;             // ended without a complete response because of the endpoint
+  std::uint64_t failures = 0;  // ended without a complete response because of the endpoint
   std::uint64_t connections_total = 0;
   std::uint64_t connect_failures = 0;
   std::uint64_t connections_active = 0;
@@ -125,7 +125,7 @@ struct WorkerReport {
   std::vector<ListenerReport> listeners;
   std::vector<ExchangeReport> exchanges;
   std::vector<ClusterReport> clusters;
-  Duration loop_lag{};                    // the worst since the last report
+  Duration loop_lag{};  // the worst since the last report
 };
 
 }  // namespace remora::proxy

@@ -2,8 +2,7 @@
 
 namespace remora::proxy {
 
-UpstreamConnection::UpstreamConnection(UpstreamPool& pool)
-    : pool_(pool), link_(pool.env_, *this, nullptr) {}
+UpstreamConnection::UpstreamConnection(UpstreamPool& pool) : pool_(pool), link_(pool.env_, *this, nullptr) {}
 
 void UpstreamConnection::dial(http::Responses& responses, UpstreamPool::Waiter& waiter) {
   responses_ = &responses;

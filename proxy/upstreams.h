@@ -1,5 +1,5 @@
-// One worker's clusters. A new snapshot of the same configuration changes their endpoints (a name resolved differently); the
-// clusters themselves live as long as the configuration.
+// One worker's clusters. A new snapshot of the same configuration changes their endpoints (a name resolved
+// differently); the clusters themselves live as long as the configuration.
 //
 // Thread: the worker's. Owner: Worker.
 #pragma once

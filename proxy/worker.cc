@@ -15,7 +15,8 @@ class Worker::Acceptor final : public net::Acceptor {
  public:
   Acceptor(Worker& worker, const Snapshot& snapshot, std::size_t index)
       : context(snapshot.config, index, snapshot.connection_limits[index], worker.pseudonym_),
-        timeouts{.header = context.settings.timeouts.header, .keep_alive = context.settings.timeouts.keep_alive},
+        timeouts{.header = context.settings.timeouts.header,
+                 .keep_alive = context.settings.timeouts.keep_alive},
         worker_(worker) {}
 
   Result<void> bind(net::Network& network, const Address& address) {
@@ -92,10 +93,10 @@ void Worker::accept(ListenerContext& listener, std::unique_ptr<net::Stream> stre
     env_.turn.bury(std::move(stream));
     return;
   }
-  auto& acceptor = *listeners_[static_cast<std::size_t>(&listener.settings - listener.config->listeners.data())];
-  auto downstream = std::make_unique<Downstream>(
-      env_, *this, acceptor.timeouts, listener.limits,
-      &listener.stats.bytes);
+  auto& acceptor =
+      *listeners_[static_cast<std::size_t>(&listener.settings - listener.config->listeners.data())];
+  auto downstream =
+      std::make_unique<Downstream>(env_, *this, acceptor.timeouts, listener.limits, &listener.stats.bytes);
   downstream->over_limit = !permit;
   if (permit) {
     downstream->permit = std::move(*permit);
@@ -116,8 +117,8 @@ Origin Worker::origin_of(Downstream& downstream) {
           .reply_logged = &downstream.reply_logged};
 }
 
-http::Receiver* Worker::on_request(Downstream& downstream, http::ServerStream& stream, http::RequestHead& head,
-                                   bool end) {
+http::Receiver* Worker::on_request(Downstream& downstream, http::ServerStream& stream,
+                                   http::RequestHead& head, bool end) {
   if (downstream.over_limit) {
     return exchanges_.take().start_refused(origin_of(downstream), stream, head, end, kTooManyConnections);
   }
@@ -127,7 +128,7 @@ http::Receiver* Worker::on_request(Downstream& downstream, http::ServerStream& s
 void Worker::on_bad_request(Downstream& downstream, http::ServerStream& stream, const Error& error) {
   const LocalReply reply = reply_to_bad_request(error);
   if (std::exchange(downstream.reply_logged, false)) {
-    send_local_reply(stream, reply, false, env_.scratch.response);
+    send_local_reply(env_, stream, reply, false);
     return;
   }
   exchanges_.take().refuse(origin_of(downstream), stream, reply);

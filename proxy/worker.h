@@ -1,5 +1,5 @@
-// One thread's share of the work: its listeners, its downstream connections, its exchanges, its upstreams. It knows neither libuv nor
-// the clock, so that tests run it unchanged on a fake network in virtual time.
+// One thread's share of the work: its listeners, its downstream connections, its exchanges, its upstreams. It
+// knows neither libuv nor the clock, so that tests run it unchanged on a fake network in virtual time.
 //
 // Thread: one. Owner: WorkerThread, or a test's World.
 #pragma once
@@ -31,7 +31,8 @@ class Worker final : public Downstream::Handler {
   // Takes over what the snapshot says. The first one binds the listeners; an error leaves none bound.
   Result<void> apply(std::shared_ptr<const Snapshot> snapshot);
 
-  // Stops accepting and lets the exchanges end. `drained` is called once no connection is left (maybe at once).
+  // Stops accepting and lets the exchanges end. `drained` is called once no connection is left (maybe at
+  // once).
   void drain(std::function<void()> drained);
 
   WorkerReport report() const;

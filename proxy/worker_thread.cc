@@ -16,9 +16,10 @@ struct WorkerThread::Parts {
             .network = network,
             .random = random,
             .buffers = buffers,
-            .scratch = scratch},
-        log(settings.access_log != nullptr ? settings.access_log->make_producer() : nullptr, settings.access_format,
-            settings.access_sample),
+            .scratch = scratch,
+            .date = date},
+        log(settings.access_log != nullptr ? settings.access_log->make_producer() : nullptr,
+            settings.access_format, settings.access_sample),
         worker(std::make_unique<Worker>(env, log, settings.index, settings.pseudonym)),
         name("worker-" + std::to_string(settings.index)) {}
 
@@ -27,6 +28,7 @@ struct WorkerThread::Parts {
   Random random;
   BufferPool buffers;
   http::H1Scratch scratch;
+  HttpDate date{&net::wall_clock_seconds};
   Env env;
   AccessLog log;
   std::unique_ptr<Worker> worker;

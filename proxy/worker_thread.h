@@ -1,5 +1,5 @@
-// One thread with one loop and one Worker on it. Built and bound on the main thread, so that a port that is taken is reported before
-// anything runs; then handed to its own thread, after which only post() reaches it.
+// One thread with one loop and one Worker on it. Built and bound on the main thread, so that a port that is
+// taken is reported before anything runs; then handed to its own thread, after which only post() reaches it.
 //
 // Thread: main until start(), then as said. Owner: Server.
 #pragma once
@@ -18,9 +18,9 @@ class WorkerThread final {
  public:
   struct Settings {
     unsigned index = 0;
-    std::string pseudonym;             // in Via
+    std::string pseudonym;  // in Via
     std::uint64_t seed = 0;
-    LogWriter* access_log = nullptr;   // null: off; outlives the thread
+    LogWriter* access_log = nullptr;  // null: off; outlives the thread
     LogFormat access_format = LogFormat::kText;
     double access_sample = 1.0;
   };

@@ -1,8 +1,10 @@
 #include "proxy/http/forwarding.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdint>
+#include <cstring>
 
 namespace remora::http {
 namespace {
@@ -160,7 +162,12 @@ void write_forwarded(FieldList& fields, const ForwardingContext& context) {
       fields.add(FieldId::kXForwardedFor, context.peer_host);
     }
   }
-  if (!fields.has(FieldId::kXForwardedProto)) fields.add(FieldId::kXForwardedProto, context.scheme);
+  const std::optional<std::string_view> proto = fields.get(FieldId::kXForwardedProto);
+  if (!proto) {
+    fields.add(FieldId::kXForwardedProto, context.scheme);
+  } else if (fields.count(FieldId::kXForwardedProto) > 1 || !is_token(*proto)) {
+    fields.set(FieldId::kXForwardedProto, context.scheme);  // said twice or not at all, it says nothing
+  }
 }
 
 bool is_request_id(std::string_view text) {
@@ -171,28 +178,31 @@ bool is_request_id(std::string_view text) {
          });
 }
 
+// The two hexadecimal digits of every byte.
+constexpr auto kHexPairs = [] {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::array<char, 512> pairs{};
+  for (std::size_t i = 0; i < 256; ++i) {
+    pairs[2 * i] = kHex[i >> 4U];
+    pairs[2 * i + 1] = kHex[i & 15U];
+  }
+  return pairs;
+}();
+
 // A random UUID (RFC 9562 section 5.4).
 void add_request_id(FieldList& fields, Random& random) {
-  constexpr char kHex[] = "0123456789abcdef";
+  std::array<std::uint8_t, 16> bytes;
+  const std::uint64_t words[] = {random.next(), random.next()};
+  std::memcpy(bytes.data(), words, sizeof words);
+  bytes[6] = static_cast<std::uint8_t>((bytes[6] & 0x0fU) | 0x40U);  // version 4
+  bytes[8] = static_cast<std::uint8_t>((bytes[8] & 0x3fU) | 0x80U);  // the usual variant
   char text[36];
-  std::uint64_t bits = 0;
-  unsigned digits = 0;
-  for (char& c : text) {
-    const auto at = &c - text;
-    if (at == 8 || at == 13 || at == 18 || at == 23) {
-      c = '-';
-      continue;
-    }
-    if (digits == 0) {
-      bits = random.next();
-      digits = 16;
-    }
-    c = kHex[bits & 15U];
-    bits >>= 4U;
-    --digits;
+  char* at = text;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) *at++ = '-';
+    std::memcpy(at, kHexPairs.data() + 2 * std::size_t{bytes[i]}, 2);
+    at += 2;
   }
-  text[14] = '4';
-  text[19] = kHex[8U | (static_cast<unsigned char>(text[19]) & 3U)];
   fields.add(FieldId::kXRequestId, std::string_view(text, sizeof text));
 }
 

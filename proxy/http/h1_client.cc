@@ -9,8 +9,8 @@
 //   kEnded     the tunnel's peer sends no more              our end: kClosed
 //   kClosed    nothing is read any more
 //
-//   out_ goes kIdle -> kReady (for the request's head) -> the body's framing -> kDone -> kIdle, or kDone ->
-//   kTunnel -> kEnded.
+//   out_: kIdle -> kReady (for the request's head) -> the body's framing -> kDone -> kIdle
+//                                                                           kDone -> kTunnel -> kEnded
 //
 // When the codec calls out, its state is already that of after the event: inside the callback that ends a
 // response, available() tells whether the connection may be used again.

@@ -84,6 +84,7 @@ class Started final {
   }
   Started(const Started&) = delete;
   Started& operator=(const Started&) = delete;
+  ~Started() = default;
   const llhttp_t& parser() const { return parser_; }
 
  private:
@@ -93,9 +94,9 @@ class Started final {
 
 const llhttp_t& started(bool response) {
   // The method, target and status are of no consequence: what depends on them is decided before.
-  static const Started request_parser(HTTP_REQUEST, "POST / HTTP/1.1\r\n");
-  static const Started response_parser(HTTP_RESPONSE, "HTTP/1.1 200 OK\r\n");
-  return (response ? response_parser : request_parser).parser();
+  static const Started kRequestParser(HTTP_REQUEST, "POST / HTTP/1.1\r\n");
+  static const Started kResponseParser(HTTP_RESPONSE, "HTTP/1.1 200 OK\r\n");
+  return (response ? kResponseParser : kRequestParser).parser();
 }
 
 static_assert(std::is_trivially_copyable_v<llhttp_t>);

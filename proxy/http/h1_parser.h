@@ -1,8 +1,7 @@
 // The incoming half of an HTTP/1 connection, either role: one message after the other, each a head and a
 // body. Pull, not push: the codec asks for the next thing in the bytes it has, so nothing calls back into it.
 //
-//   scan() until kDone -> request() or response() -> next() until `end`, or kRest (body until close) ->
-//   scan() ...
+//   scan() until kDone -> request() or response() -> next() until `end` (or the connection's) -> scan() ...
 //
 // llhttp parses the fields and the chunk framing, behind HeadScan and read_framing. Start lines and chunk
 // extensions never reach it: it knows only some methods, and refuses valid pairs of extensions.
@@ -27,8 +26,7 @@ class H1Parser final {
  public:
   struct Step {
     enum class Kind : std::uint8_t {
-      kMore,   // `used` bytes are done with; the rest (part of a trailer section) must be given again with
-               // more behind it
+      kMore,   // `used` bytes are done with; the rest (part of the trailers) must come again with more
       kBytes,  // body bytes; with `end`, the last ones
       kEnd,    // the body has ended; `trailers` may hold some
       kFault,  // see fault()

@@ -225,14 +225,26 @@ void FieldList::add_at(std::size_t name_at, std::size_t name_size, std::size_t v
 
 void FieldList::add(std::string_view name, std::string_view value) { add(field_id(name), name, value); }
 
+// Laid out as on the wire, so that writing the list later is one copy. What could not be written so is
+// marked.
 void FieldList::add(FieldId id, std::string_view name, std::string_view value) {
   const std::size_t at = bytes_.size();
-  bytes_.append(name).append(value);
+  const std::size_t value_at = at + name.size() + 2;
+  const std::size_t end = value_at + value.size() + 2;
+  bytes_.resize_and_overwrite(end, [&](char* bytes, std::size_t) {
+    std::copy(name.begin(), name.end(), bytes + at);
+    std::memcpy(bytes + value_at - 2, ": ", 2);
+    std::copy(value.begin(), value.end(), bytes + value_at);
+    std::memcpy(bytes + end - 2, "\r\n", 2);
+    return end;
+  });
   fields_.push_back(Field{.name_at = narrow(at),
                           .name_size = narrow(name.size()),
-                          .value_at = narrow(at + name.size()),
+                          .value_at = narrow(value_at),
                           .value_size = narrow(value.size()),
-                          .id = id});
+                          .id = id,
+                          .removed = false,
+                          .wire = is_field_value(value) && (id != FieldId::kOther || is_token(name))});
   ++live_;
   present_ |= bit(id);
 }

@@ -96,7 +96,7 @@ struct Field {
   std::uint32_t value_size = 0;
   FieldId id = FieldId::kOther;
   bool removed = false;
-  bool wire = false;  // the list's bytes around it read "name: value CRLF", checked by a parser
+  bool wire = false;  // the list's bytes around it read "name: value CRLF", and both are valid
 };
 
 class FieldList final {

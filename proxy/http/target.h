@@ -18,10 +18,11 @@ bool is_authority(std::string_view text);
 //
 //   form       allowed for        authority
 //   origin     all but CONNECT    Host
-//   absolute   all but CONNECT    the target's; Host is replaced by it. Scheme http only: https over clear
-//   text is refused. asterisk   OPTIONS            Host authority  CONNECT            kMethodNotAllowed: this
-//   proxy makes no tunnels
+//   absolute   all but CONNECT    the target's, which replaces Host
+//   asterisk   OPTIONS            Host
+//   authority  CONNECT            kMethodNotAllowed: this proxy makes no tunnels
 //
+// The scheme must be http: https over clear text is refused.
 // Host: exactly one on HTTP/1.1, at most one on HTTP/1.0, of valid syntax.
 std::optional<Fault> resolve_target(RequestHead& head);
 

@@ -66,4 +66,7 @@ class Loop final {
 // A seed from the operating system, different in every process. Any thread.
 std::uint64_t random_seed();
 
+// Seconds since 1970. Any thread.
+std::int64_t wall_clock_seconds();
+
 }  // namespace remora::net

@@ -94,6 +94,16 @@ endpoints = ["c:80"]
 
 }  // namespace
 
+TEST_CASE("names of the file's own that a message repeats cannot reach the terminal as they are") {
+  const auto odd = [](const std::string& name) {
+    return kListener + kRoute + "[[cluster]]\nname = \"" + name + "\"\nendpoints = [\"a:1\"]\n";
+  };
+  CHECK(problems(odd("x y\\t\\u001b[31m")).find("the clusters are \"x y\\x09\\x1b[31m\"") !=
+        std::string::npos);
+  sane(odd("\\n"));
+  sane(odd("ap\\u007f"));
+}
+
 TEST_CASE("files that cannot be read are refused in words") {
   const Folder folder;
   CHECK(message(folder.path("missing")) == ": there is no such file, give the path of a TOML file");

@@ -37,9 +37,9 @@ const std::vector<Mistake> kNamesThatReferToOthers{
     {route, R"(cluster = "ap")",
      R"(4: listener#1.route#1.cluster: there is no cluster "ap", did you mean "app"?)"},
     {route, R"(cluster = "elsewhere")",
-     R"(4: listener#1.route#1.cluster: there is no cluster "elsewhere", the clusters are app)"},
+     R"(4: listener#1.route#1.cluster: there is no cluster "elsewhere", the clusters are "app")"},
     {route, R"(cluster = "")",
-     R"(4: listener#1.route#1.cluster: there is no cluster "", the clusters are app)"},
+     R"(4: listener#1.route#1.cluster: there is no cluster "", the clusters are "app")"},
     {route, R"(clusters = [{ name = "app" }, { name = "apq", weight = 2 }])",
      R"(4: listener#1.route#1.clusters#2.name: there is no cluster "apq", did you mean "app"?)"},
     {whole, R"([[listener]]

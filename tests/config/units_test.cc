@@ -1,6 +1,7 @@
 #include "config/units.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <string>
 #include <utility>
@@ -28,7 +29,7 @@ TEST_CASE("what is nearly a duration is refused with the right one") {
   for (const auto& [text, right] : rows) {
     CAPTURE(text);
     REQUIRE_FALSE(parse_duration(text).has_value());
-    CHECK(parse_duration(text).error() == "\"" + text + "\" is not a duration, write \"" + right + "\"");
+    CHECK(parse_duration(text).error() == fmt::format("\"{}\" is not a duration, write \"{}\"", text, right));
   }
 }
 
@@ -59,7 +60,7 @@ TEST_CASE("what is nearly a size is refused with the right one") {
   for (const auto& [text, right] : rows) {
     CAPTURE(text);
     REQUIRE_FALSE(parse_size(text).has_value());
-    CHECK(parse_size(text).error() == "\"" + text + "\" is not a size, write \"" + right + "\"");
+    CHECK(parse_size(text).error() == fmt::format("\"{}\" is not a size, write \"{}\"", text, right));
   }
   for (const std::string text :
        {"", "KiB", "-1B", "1TiB", "99999999999999999999B", "9999999999GiB", "much"}) {

@@ -154,6 +154,7 @@ endpoints = ["127.0.0.1:{address[1]}"]
         self.assertEqual(400, bad.response().status)
 
         samples = proxy.metrics()
+
         def count(**labels):
             return metric_sum(samples, "remora_requests_total", **labels)
         self.assertEqual(7, count(listener="in", cluster="app", code="2xx"))

@@ -72,14 +72,6 @@ class Responses(TestCase):
         self.assertTrue(backend.connections[0].gone.wait(10), "the upstream connection stays")
         proxy.access.wait("UT")
 
-    def test_the_request_timeout_inside_the_body(self):
-        data = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
-        backend = self.backend(answer(data, then="stall"))
-        _, address = connect_to(self, backend, route='timeout = "300ms"')
-        response = fetch(address)
-        self.assertEqual((200, b"ok", False), (response.status, response.body, response.complete))
-        self.assertTrue(backend.connections[0].gone.wait(10), "the upstream connection stays")
-
     def test_a_response_body_that_stalls_longer_than_body_idle(self):
         data = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok"
         _, address = connect_to(self, self.backend(answer(data, then="stall")), listener=SLOW)

@@ -37,6 +37,9 @@ def hop_by_hop():
                      b"Connection: keep-alive", b"X-A: 1"),
                  passed(Up(has={"X-A": "1"}, lacks=("Keep-Alive", "Proxy-Connection",
                                                     "Proxy-Authorization"))), ref="S 7.6.1")
+
+
+def te_and_upgrade():
     request_case("TE: gzip, trailers", get(b"TE: gzip, trailers", b"Connection: TE"),
                  passed(Up(has={"TE": "trailers", "Connection": None})), ref="S 10.1.4")
     request_case("TE: trailers without Connection", get(b"TE: trailers"), passed(Up(has={"TE": "trailers"})),
@@ -153,5 +156,5 @@ def expectations():
                  passed(POST_ABC, close=True), ref="S 10.1.1", http10=True, listener="expect")
 
 
-for section in (hop_by_hop, added_fields, max_forwards, expectations):
+for section in (hop_by_hop, te_and_upgrade, added_fields, max_forwards, expectations):
     section()

@@ -157,8 +157,8 @@ def interim():
     response_case("101 without Upgrade fields, asked", answer(line=b"HTTP/1.1 101 Switching"), INVALID,
                   ref="S 7.8; gap 101",
                   then="close", **UPGRADE)
-    response_case("an upgrade refused with 426", sized(b"no", b"Upgrade: other", b"Connection: upgrade",
-                                                        line=b"HTTP/1.1 426 Upgrade Required"),
+    response_case("an upgrade refused with 426",
+                  sized(b"no", b"Upgrade: other", b"Connection: upgrade", line=b"HTTP/1.1 426 Upgrade"),
                   Reply(426, body=b"no"), reuse=True, close=False, ref="S 7.8", **UPGRADE)
     response_case("an upgrade refused with 403", sized(b"no", line=b"HTTP/1.1 403 Forbidden"),
                   Reply(403, body=b"no"), reuse=True,
@@ -243,6 +243,9 @@ def invalid_heads():
     response_case("status line: obs-text in the reason", sized(b"hello", line=b"HTTP/1.1 200 \xe4h"),
                   Reply(body=b"hello"), reuse=True,
                   ref="M 4")
+
+
+def invalid_fields():
     for name, line in [
             ("an empty name", b": v"), ("no colon", b"XA"), ("a space inside the name", b"X A: 1"),
             ("a NUL in the value", b"X-A: a\x00b"),
@@ -421,6 +424,6 @@ def fields():
                   Reply(body=b"hello"), ref="M 9.3")
 
 
-for section in (plain, bodiless, interim, invalid_framing, invalid_heads, lost, broken_chunks, stray_bytes,
-                fields):
+for section in (plain, bodiless, interim, invalid_framing, invalid_heads, invalid_fields, lost, broken_chunks,
+                stray_bytes, fields):
     section()

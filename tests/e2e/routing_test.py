@@ -99,6 +99,7 @@ cluster = "b"
 path = "/fixed"
 respond = { status = 418, body = "{}", content_type = "application/json" }
 """)
+
         def body(path, host="test", **options):
             return fetch(address, path, host=host, **options).body.decode()
         self.assertEqual("a /by-host?q=1", body("/h?q=1", host="exact.TEST:8080"))

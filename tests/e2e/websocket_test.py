@@ -14,8 +14,8 @@ class WebSockets(TestCase):
         backend = self.backend(script)
         proxy = self.remora(simple_config([backend.endpoint]))
         client = self.client(proxy.address("in"))
-        chat = WebSocketClient(client, "/chat",
-                                 first_frame=encode_frame(TEXT, b"glued to the request", masked=True))
+        glued = encode_frame(TEXT, b"glued to the request", masked=True)
+        chat = WebSocketClient(client, "/chat", first_frame=glued)
         self.assertEqual((TEXT, b"welcome"), chat.receive())
         self.assertEqual((TEXT, b"glued to the request"), chat.receive())
         chat.send(TEXT, "grüße".encode())

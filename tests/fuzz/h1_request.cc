@@ -86,7 +86,7 @@ class Forwarder final : public Requests, public Receiver {
     const std::string& log = world.requests.log;
     if (!log.starts_with(head_)) fail("another head was read back", head_, log);
     if (world.requests.requests != 1) fail("not one request was read back", written_.written, log);
-    if (log.find("\nbad ") != std::string::npos) fail("forwarded bytes are refused", written_.written, log);
+    if (world.requests.bad != 0) fail("forwarded bytes are refused", written_.written, log);
     if (world.requests.received != body_.size()) fail("another body was read back", body_, log);
     if (!body_.empty() && log.find("\nbody " + body_ + "\n") == std::string::npos) {
       fail("another body was read back", body_, log);

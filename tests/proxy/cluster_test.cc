@@ -167,10 +167,13 @@ TEST_CASE("the load of an endpoint that moves in the list moves with it") {
   Cluster cluster(t.env, settings(lb::Algorithm::kLeastRequest), "");
   cluster.apply({endpoint(kA), endpoint(kB)});
   std::vector<Lease> on_a;
+  std::vector<Lease> on_b;
   while (on_a.size() < 5) {
     Lease lease = cluster.acquire({}, {});
-    if (lease.endpoint().address_text == kA) on_a.push_back(std::move(lease));
+    auto& kept = lease.endpoint().address_text == kA ? on_a : on_b;
+    kept.push_back(std::move(lease));
   }
+  on_b.clear();
   cluster.apply({endpoint(kB), endpoint(kA)});
   CHECK(picks(cluster, 10) == std::multiset<std::string>{kB, kB, kB, kB, kB, kB, kB, kB, kB, kB});
 }

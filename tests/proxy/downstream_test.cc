@@ -43,8 +43,7 @@ struct Fixture final : Downstream::Handler, http::Receiver, net::Acceptor {
   }
   void on_bad_request(Downstream&, http::ServerStream& given, const Error& error) override {
     bad = error;
-    http::ResponseHead head;
-    send_local_reply(given, reply_to_bad_request(error), false, head);
+    send_local_reply(t.env, given, reply_to_bad_request(error), false);
   }
   void on_downstream_closed(Downstream&) override {
     ++closes;

@@ -37,22 +37,33 @@ TEST_CASE("what the client did wrong gets its status, closes, and nothing reache
   };
   const std::array<Row, 12> rows{{
       {"no Host", "GET / HTTP/1.1\r\n\r\n", {400, "DPE"}},
-      {"both framings", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+      {"both framings",
+       "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
        {400, "DPE"}},
       {"bare LF", "GET / HTTP/1.1\nHost: h\r\n\r\n", {400, "DPE"}},
-      {"unknown coding", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", {501, "DPE"}},
+      {"unknown coding",
+       "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+       {501, "DPE"}},
       {"major version", "GET / HTTP/2.0\r\nHost: h\r\n\r\n", {505, "DPE"}},
       {"CONNECT", "CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n", {405, "DPE"}},
-      {"too many fields", "GET / HTTP/1.1\r\nHost: h\r\n" + [] {
-         std::string many;
-         for (int i = 0; i < 101; ++i) many += "X-" + std::to_string(i) + ": 1\r\n";
-         return many;
-       }() + "\r\n", {431, "DL"}},
-      {"header section", "GET / HTTP/1.1\r\nHost: h\r\nX-Big: " + std::string(70'000, 'x') + "\r\n\r\n", {431, "DL"}},
+      {"too many fields",
+       "GET / HTTP/1.1\r\nHost: h\r\n" +
+           [] {
+             std::string many;
+             for (int i = 0; i < 101; ++i) many += "X-" + std::to_string(i) + ": 1\r\n";
+             return many;
+           }() +
+           "\r\n",
+       {431, "DL"}},
+      {"header section",
+       "GET / HTTP/1.1\r\nHost: h\r\nX-Big: " + std::string(70'000, 'x') + "\r\n\r\n",
+       {431, "DL"}},
       {"URI", "GET /" + std::string(70'000, 'x') + " HTTP/1.1\r\nHost: h\r\n\r\n", {414, "DL"}},
       {"Connection names Host", "GET / HTTP/1.1\r\nHost: h\r\nConnection: Host\r\n\r\n", {400, "DPE"}},
       {"own Via", "GET / HTTP/1.1\r\nHost: h\r\nVia: 1.1 remora-test\r\n\r\n", {508, "LD"}},
-      {"broken chunk", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n", {400, "DPE"}},
+      {"broken chunk",
+       "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+       {400, "DPE"}},
   }};
   for (const Row& row : rows) {
     World w(kOneBackend);
@@ -80,7 +91,8 @@ cluster = "app"
 name = "app"
 endpoints = ["10.0.0.1:80"]
 )";
-  for (const std::string_view framing : {"Content-Length: 2000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n7d0\r\n"}) {
+  for (const std::string_view framing :
+       {"Content-Length: 2000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n7d0\r\n"}) {
     World small(limited);
     small.backend("10.0.0.1:80");
     auto client = small.client();
@@ -208,7 +220,8 @@ TEST_CASE("an upstream that leaves before its response is 502") {
 
 TEST_CASE("an invalid response is 502 and its connection is not used again") {
   for (const std::string_view bytes :
-       {"nonsense\r\n\r\n", "HTTP/1.1 999 X\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+       {"nonsense\r\n\r\n", "HTTP/1.1 999 X\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"}) {
     World w(kOneBackend);
@@ -310,7 +323,8 @@ TEST_CASE("a response cut short can be told from a complete one") {
   const std::array<Row, 3> rows{{
       {"by its length", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this"},
       {"chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n"},
-      {"chunked to an HTTP/1.0 client", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n",
+      {"chunked to an HTTP/1.0 client",
+       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n",
        "GET / HTTP/1.0\r\nHost: h\r\n\r\n"},
   }};
   for (const Row& row : rows) {
@@ -344,7 +358,8 @@ TEST_CASE("an upstream that stalls inside its body, and a client that does not r
     CHECK(contains(w.log().at(0), R"("flag":"UT")"));
   }
   SUBCASE("the client") {
-    World::answer(backend, "HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + std::string(10'000'000, 'x'));
+    World::answer(backend,
+                  "HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + std::string(10'000'000, 'x'));
     auto client = w.client();
     client->send(kGet);
     client->pause();

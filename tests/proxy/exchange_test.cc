@@ -177,10 +177,11 @@ TEST_CASE("an upgrade the upstream refuses is an ordinary response and the conne
 TEST_CASE("every 1xx is forwarded before the response") {
   World w(kOneBackend);
   auto& backend = w.backend("10.0.0.1:80");
-  World::answer(backend,
-                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 103 Early "
-                "Hints\r\nLink: </b>\r\n\r\n" +
-                    std::string(kOk));
+  World::answer(
+      backend,
+      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 103 Early "
+      "Hints\r\nLink: </b>\r\n\r\n" +
+          std::string(kOk));
   auto client = w.client();
   client->send(kGet);
   w.settle();
@@ -252,4 +253,35 @@ TEST_CASE("the same bytes in any split give the same exchange") {
     CHECK(status_of(client->received()) == 200);
     CHECK(client->received().ends_with("0\r\n\r\n"));
   }
+}
+
+TEST_CASE("the timeout ends with the response's head: a long download is not cut") {
+  World w(kOneBackend);
+  auto& backend = w.backend("10.0.0.1:80");
+  auto client = w.client();
+  client->send(kGet);
+  w.settle();
+  backend[0].send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
+  for (int i = 0; i < 10; ++i) {
+    w.run_for(14s);
+    backend[0].send("x");
+  }
+  w.settle();
+  CHECK(client->received().ends_with("\r\n\r\nxxxxxxxxxx"));
+  CHECK(contains(w.log().at(0), R"("flag":"-")"));
+}
+
+TEST_CASE("the timeout begins with the request's end: a long upload is not cut") {
+  World w(kOneBackend);
+  auto& backend = w.backend("10.0.0.1:80");
+  auto client = w.client();
+  client->send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n");
+  for (int i = 0; i < 10; ++i) {
+    w.run_for(14s);
+    client->send("x");
+  }
+  w.run_for(14s);
+  backend[0].send(kOk);
+  w.settle();
+  CHECK(status_of(client->received()) == 200);
 }

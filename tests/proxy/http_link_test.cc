@@ -93,8 +93,8 @@ struct Fixture final : HttpLink::Owner {
     what();
     t.turn.finish();
   }
-  void data(std::string_view bytes) {
-    event([&] { wire.events->on_data(bytes); });
+  void data(std::string_view text) {
+    event([&] { wire.events->on_data(text); });
   }
   void change(Fate fate) {
     event([&] {

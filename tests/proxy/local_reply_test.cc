@@ -5,6 +5,8 @@
 #include <array>
 #include <optional>
 
+#include "tests/support/test_env.h"
+
 using namespace remora;
 using namespace remora::proxy;
 
@@ -26,6 +28,8 @@ struct Sent final : http::ServerStream {
     status = head.status;
     flag = head.fields.get(http::FieldId::kXRemoraFlag).value_or("");
     type = head.fields.get(http::FieldId::kContentType).value_or("");
+    date = head.fields.get(http::FieldId::kDate).value_or("");
+    left_over = head.fields.get("X-Left-Over").has_value();
     allow = head.fields.get("Allow").value_or("");
     length = head.content_length;
     has_body = head.has_body;
@@ -44,9 +48,10 @@ struct Sent final : http::ServerStream {
 
   int heads = 0;
   unsigned status = 0;
-  std::string flag, type, allow, body;
+  std::string flag, type, allow, date, body;
   std::optional<std::uint64_t> length;
   bool has_body = false;
+  bool left_over = false;
   bool end = false;
   bool close = false;
 };
@@ -125,27 +130,28 @@ TEST_CASE("every flag has a short name of its own") {
   }
 }
 
-TEST_CASE("a local reply carries its flag, its reason and its length") {
+TEST_CASE("a local reply carries its flag, its reason, its length and the date") {
+  testing::TestEnv t;
   Sent stream;
-  http::ResponseHead head;
-  head.fields.add("X-Left-Over", "from the exchange before");
-  const auto sent = send_local_reply(stream, {503, Flag::kOverflow, "too many\n", true}, false, head);
+  t.scratch.response.fields.add("X-Left-Over", "from the exchange before");
+  const auto sent = send_local_reply(t.env, stream, {503, Flag::kOverflow, "too many\n", true}, false);
   CHECK(sent == 9);
   CHECK(stream.heads == 1);
   CHECK(stream.status == 503);
   CHECK(stream.flag == "UO");
   CHECK(stream.type == "text/plain");
+  CHECK(stream.date == "Sun, 06 Nov 1994 08:49:37 GMT");
   CHECK(stream.length == 9);
   CHECK(stream.body == "too many\n");
   CHECK(stream.end);
   CHECK(stream.close);
-  CHECK_FALSE(head.fields.get("X-Left-Over").has_value());
+  CHECK_FALSE(stream.left_over);
 }
 
 TEST_CASE("a local reply to HEAD says the length of the body that it does not send") {
+  testing::TestEnv t;
   Sent stream;
-  http::ResponseHead head;
-  CHECK(send_local_reply(stream, {404, Flag::kNoRoute, "no route\n"}, true, head) == 0);
+  CHECK(send_local_reply(t.env, stream, {404, Flag::kNoRoute, "no route\n"}, true) == 0);
   CHECK(stream.length == 9);
   CHECK_FALSE(stream.has_body);
   CHECK(stream.body.empty());
@@ -154,20 +160,21 @@ TEST_CASE("a local reply to HEAD says the length of the body that it does not se
 }
 
 TEST_CASE("405 names the methods that are allowed, as RFC 9110 section 15.5.6 demands") {
+  testing::TestEnv t;
   Sent stream;
-  http::ResponseHead head;
-  send_local_reply(stream, reply_to_bad_request(Error(ErrorCode::kMethodNotAllowed, Side::kDownstream)),
-                   false, head);
+  send_local_reply(t.env, stream,
+                   reply_to_bad_request(Error(ErrorCode::kMethodNotAllowed, Side::kDownstream)), false);
   CHECK(stream.status == 405);
   CHECK(stream.allow.find("GET") != std::string::npos);
   CHECK(stream.allow.find("CONNECT") == std::string::npos);
 }
 
 TEST_CASE("a whole reply without a body ends with its head") {
+  testing::TestEnv t;
   Sent stream;
   http::ResponseHead head;
   head.status = 204;
-  CHECK(send_whole(stream, head, {}, false, false) == 0);
+  CHECK(send_whole(t.env, stream, head, {}, false, false) == 0);
   CHECK(stream.end);
   CHECK_FALSE(stream.has_body);
 }

@@ -102,6 +102,7 @@ struct Pair {
                      .random = near.env().random,
                      .buffers = near.env().buffers,
                      .scratch = far_scratch,
+                     .date = near.env().date,
                      .codecs = kMuxDownstream};
   std::unique_ptr<proxy::Worker> far;
   RawServer& backend = near.backend("10.0.0.1:80");

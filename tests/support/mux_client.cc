@@ -143,6 +143,7 @@ class MuxClient final : public ClientCodec {
 
   std::vector<Stream*> open() const {
     std::vector<Stream*> all;
+    all.reserve(streams_.size());
     for (const auto& [id, stream] : streams_) all.push_back(stream.get());
     return all;
   }

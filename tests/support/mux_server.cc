@@ -162,6 +162,7 @@ class MuxServer final : public ServerCodec {
 
   std::vector<Stream*> open() const {
     std::vector<Stream*> all;
+    all.reserve(streams_.size());
     for (const auto& [id, stream] : streams_) all.push_back(stream.get());
     return all;
   }

@@ -14,12 +14,19 @@ struct TestEnv {
   Random random{1};
   BufferPool buffers;
   http::H1Scratch scratch;
+  proxy::HttpDate date{+[]() -> std::int64_t { return 784111777; }};
   proxy::Env env{.wheel = wheel,
                  .turn = turn,
                  .network = network,
                  .random = random,
                  .buffers = buffers,
-                 .scratch = scratch};
+                 .scratch = scratch,
+                 .date = date};
+
+  TestEnv() = default;
+  TestEnv(const TestEnv&) = delete;
+  TestEnv& operator=(const TestEnv&) = delete;
+  ~TestEnv() { turn.finish(); }  // what is buried needs the network
 
   void settle() {
     network.settle();

@@ -28,6 +28,7 @@ World::World(std::string_view toml, std::uint64_t seed, proxy::Codecs codecs)
            .random = random_,
            .buffers = buffers_,
            .scratch = scratch_,
+           .date = date_,
            .codecs = codecs},
       log_fd_(memfd_create("access-log", MFD_CLOEXEC)) {
   auto writer = LogWriter::from_descriptor(dup(log_fd_), "memory", LogWriter::Settings());
@@ -44,7 +45,8 @@ World::World(std::shared_ptr<const config::Config> config, std::uint64_t seed, p
            .network = network_,
            .random = random_,
            .buffers = buffers_,
-           .scratch = scratch_} {
+           .scratch = scratch_,
+           .date = date_} {
   if (log == nullptr) log_ = std::make_unique<proxy::AccessLog>(nullptr, LogFormat::kJson, 1.0);
   start(std::move(config), log != nullptr ? *log : *log_);
 }

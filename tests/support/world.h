@@ -68,6 +68,7 @@ class World final {
   Random random_;
   BufferPool buffers_;
   http::H1Scratch scratch_;
+  proxy::HttpDate date_{+[]() -> std::int64_t { return 784111777; }};
   proxy::Env env_;
   int log_fd_ = -1;
   std::unique_ptr<LogWriter> log_writer_;

@@ -39,7 +39,9 @@ inline unsigned status_of(std::string_view bytes) {
   return static_cast<unsigned>((bytes[9] - '0') * 100 + (bytes[10] - '0') * 10 + (bytes[11] - '0'));
 }
 
-inline bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+inline bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
 
 inline std::size_t count_of(std::string_view text, std::string_view part) {
   std::size_t n = 0;

@@ -159,6 +159,13 @@ TEST_CASE("what an untrusted peer says about earlier hops is dropped, a trusted 
   CHECK(prepared(Pairs{}, {.scheme = "https"}).find("X-Forwarded-Proto: https") != std::string::npos);
 }
 
+TEST_CASE("X-Forwarded-Proto said twice, as a list or empty is replaced") {
+  for (const Pairs& pairs : {Pairs{{"X-Forwarded-Proto", "https"}, {"X-Forwarded-Proto", "http"}},
+                             Pairs{{"X-Forwarded-Proto", ""}}, Pairs{{"X-Forwarded-Proto", "https, http"}}}) {
+    CHECK(prepared(pairs).starts_with("X-Forwarded-Proto: http | X-Request-Id"));
+  }
+}
+
 std::string request_id(const Pairs& pairs, bool trusted) {
   RequestHead head;
   head.method = "GET";

@@ -38,7 +38,7 @@ std::string run(const Row& row, std::string_view first, std::string_view second,
 }
 
 // Whether bytes behind a response came with it or after it decides how the connection dies, but not whether.
-std::string without_fate(std::string result) {
+std::string without_fate(const std::string& result) {
   const bool dead = result.ends_with("abort\n") || result.ends_with("close\n");
   return dead ? result.substr(0, result.size() - 6) : result;
 }

@@ -143,6 +143,28 @@ TEST_CASE("requests that were pipelined before a FIN are all answered") {
   CHECK(to_string(world.codec->fate()) == "close");
 }
 
+TEST_CASE("requests pipelined before a FIN and answered at once are all answered") {
+  ServerWorld world;
+  world.feed(std::string(kGet) + std::string(kGet) + std::string(kGet) + "GET /half");
+  world.feed_end();
+  CHECK(world.requests.requests == 3);
+  CHECK(to_string(world.codec->fate()) == "close");
+}
+
+TEST_CASE("no further pipelined request is begun while the transport is above high water") {
+  ServerWorld world;
+  world.transport.room = false;
+  world.feed(std::string(kGet) + std::string(kGet));
+  CHECK(world.requests.requests == 1);
+  CHECK(!world.codec->wants_input());
+  CHECK(!world.codec->reading_head());
+  world.transport.room = true;
+  world.codec->on_writable();
+  world.settle();
+  CHECK(world.requests.requests == 2);
+  CHECK(world.codec->wants_input());
+}
+
 TEST_CASE("a lost connection resets the open exchange") {
   Asked world(kGet);
   world.codec->on_closed(Error(ErrorCode::kReset, Side::kInternal));

@@ -96,7 +96,7 @@ TEST_CASE("what is written is read back the same, for random fields") {
       const std::uint32_t size = random.below(40);
       for (std::uint32_t j = 0; j < size; ++j) value += static_cast<char>(0x21 + random.below(94));
       head.fields.add(name, value);
-      expected += " | " + name + ": " + value;
+      expected.append(" | ").append(name).append(": ").append(value);
     }
     std::string out;
     write_request_head(head, Delivery{}, out);

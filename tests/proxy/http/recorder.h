@@ -100,6 +100,7 @@ class RecordingRequests final : public Requests, public Receiver, private BodyLo
   void on_bad_request(ServerStream& from, const Error& error) override {
     flush();
     log += "bad " + describe(error) + "\n";
+    ++bad;
     detail = error.detail;
     stream = &from;
     ResponseHead head;
@@ -148,6 +149,7 @@ class RecordingRequests final : public Requests, public Receiver, private BodyLo
   bool answer_bad = true;
   bool consume = true;
   int requests = 0;
+  int bad = 0;
   int writable = 0;
   std::size_t received = 0;
 };
