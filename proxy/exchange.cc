@@ -157,9 +157,7 @@ void Exchange::on_stream(http::ClientStream& stream, bool reused) {
     body_kept_ = kept_body_.empty();
     kept_body_.clear();
   }
-  if (writable && !request_ended_ && client_unconsumed_ > 0) {
-    client_->consume(std::exchange(client_unconsumed_, 0));
-  }
+  if (writable && client_unconsumed_ > 0) client_->consume(std::exchange(client_unconsumed_, 0));
 }
 
 void Exchange::on_connect_failed(const Error& error) {
@@ -197,7 +195,7 @@ void Exchange::on_client_body(std::string_view bytes, bool end) {
     case State::kTunnel:
       if (state_ == State::kTunnel && end) tunnel_up_ended_ = true;
       if (upstream_->send_body(bytes, end)) {
-        if (!end) client_->consume(bytes.size());
+        client_->consume(bytes.size());  // the last ones too: other exchanges may share the window
       } else {
         client_unconsumed_ += bytes.size();
       }
@@ -217,7 +215,7 @@ void Exchange::on_client_trailers(const http::FieldList& trailers) {
 
 void Exchange::on_upstream_writable() {
   last_activity_ = env_.now();
-  if (client_unconsumed_ == 0 || client_ == nullptr || request_ended_ || tunnel_up_ended_) return;
+  if (client_unconsumed_ == 0 || client_ == nullptr) return;
   client_->consume(std::exchange(client_unconsumed_, 0));
 }
 

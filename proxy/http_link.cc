@@ -62,6 +62,12 @@ void HttpLink::on_end() {
 
 void HttpLink::on_writable() {
   if (state_ != State::kOpen) return;
+  stream_full_ = false;
+  resume_senders();
+}
+
+void HttpLink::resume_senders() {
+  choked_ = false;
   env_.turn.defer(*this);
   codec_->on_writable();
 }
@@ -83,8 +89,20 @@ void HttpLink::linger_for(Duration wait) {
   env_.wheel.arm_in(*linger_, wait);
 }
 
-// Exactly as the stream judges it: only above its mark will it say when there is room again.
-bool HttpLink::below_high_water() const { return stream_->queued() + written().size() <= kHighWater; }
+// What this says and what the stream says can differ: written() may still leave at once. Whoever is told to stop here is told
+// to go on by the stream if that said stop too, else at the end of the turn.
+bool HttpLink::room() {
+  choked_ = choked_ || stream_->queued() + written().size() > kHighWater;
+  return !choked_;
+}
+
+void HttpLink::send(std::span<const std::string_view> pieces) {
+  if (bytes_ != nullptr) {
+    for (const auto piece : pieces) bytes_->sent += piece.size();
+  }
+  stream_full_ = !stream_->send(pieces);
+  if (output_) output_->clear();
+}
 
 bool HttpLink::write(std::string_view bytes) {
   if (state_ != State::kOpen) return true;
@@ -94,7 +112,7 @@ bool HttpLink::write(std::string_view bytes) {
   }
   output_->append(bytes);
   if (output_->size() >= 8 * kWriteThrough) flush();
-  return below_high_water();
+  return room();
 }
 
 bool HttpLink::write_through(std::string_view prefix, std::string_view bytes, std::string_view suffix) {
@@ -105,11 +123,9 @@ bool HttpLink::write_through(std::string_view prefix, std::string_view bytes, st
     return write(suffix);
   }
   const std::array<std::string_view, 4> pieces{written(), prefix, bytes, suffix};
-  if (bytes_ != nullptr) bytes_->sent += written().size() + prefix.size() + bytes.size() + suffix.size();
-  stream_->send(pieces);
-  if (output_) output_->clear();
+  send(pieces);
   env_.turn.defer(*this);
-  return below_high_water();
+  return room();
 }
 
 void HttpLink::end() {
@@ -124,10 +140,8 @@ void HttpLink::codec_changed() {
 
 void HttpLink::flush() {
   if (written().empty()) return;
-  if (bytes_ != nullptr) bytes_->sent += output_->size();
   const std::array<std::string_view, 1> pieces{*output_};
-  stream_->send(pieces);
-  output_->clear();
+  send(pieces);
 }
 
 // Once per event and connection: what the codec kept is continued, what it wrote is sent, and what it wants
@@ -140,6 +154,7 @@ void HttpLink::at_end_of_turn() {
   }
   flush();
   env_.buffers.give(std::move(output_));
+  if (choked_ && !stream_full_ && state_ == State::kOpen) resume_senders();
   apply_fate();
   if (state_ == State::kClosed) return;
   const bool read = state_ != State::kOpen || codec_->wants_input();

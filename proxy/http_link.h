@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "proxy/env.h"
@@ -78,7 +79,9 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
   using LingerTimer = MemberTimer<HttpLink, &HttpLink::on_linger_over>;
   void linger_for(Duration wait);
   std::string_view written() const { return output_ ? std::string_view(*output_) : std::string_view(); }
-  bool below_high_water() const;
+  bool room();
+  void send(std::span<const std::string_view> pieces);
+  void resume_senders();
 
   Env& env_;
   Owner& owner_;
@@ -90,6 +93,8 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
       linger_;  // bounds kFlushing and kLingering; null before: an idle connection is small
   State state_ = State::kOpen;
   bool paused_ = false;
+  bool choked_ = false;       // somebody was told to stop and not yet to go on
+  bool stream_full_ = false;  // the stream said stop: its on_writable will come
   bool peer_ended_ = false;
 };
 

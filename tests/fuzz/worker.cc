@@ -238,7 +238,7 @@ class Run final {
     } else if (n < 240) {
       peer->send(canned[n % canned.size()]);
     } else {
-      peer->send(std::string((n - 239U) * 20'000U, 'x'));
+      peer->send(std::string((n - 239U) * (small_reads_ ? 100U : 20'000U), 'x'));
     }
   }
 
@@ -263,6 +263,7 @@ class Run final {
       knobs.connect = kWays[what / 2 % kWays.size()];
       knobs.connect_delay = what >= 128 ? 200ms : 0ms;
     } else if (op == 14) {
+      small_reads_ = true;
       knobs.client.read_limit = what % 8 + 1U;
       world_.network().at(world_.worker().listen_address(0)).server.read_limit = what / 8 + 1U;
       world_.network().at(world_.worker().listen_address(1)).accept_exhausted = what % 16 == 0;
@@ -336,6 +337,7 @@ class Run final {
   World world_;
   std::vector<RawServer*> backends_;
   std::vector<std::unique_ptr<RawPeer>> clients_;
+  bool small_reads_ = false;  // a large piece would be an event per byte
   bool drained_asked_ = false;
   int drained_ = 0;
 };

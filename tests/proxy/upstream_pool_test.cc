@@ -18,15 +18,33 @@ constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 // A GET that wants a stream, and what became of it.
 struct Get final : http::Responses, UpstreamPool::Waiter {
-  explicit Get(UpstreamPool& pool, bool fresh = false) { dialling = pool.open(*this, *this, fresh); }
+  explicit Get(UpstreamPool& from, bool fresh = false) : pool(from) {
+    dialling = pool.open(*this, *this, fresh);
+  }
+  ~Get() {
+    cancel();
+    if (stream != nullptr) stream->reset();
+  }
+  void cancel() {
+    if (dialling != nullptr) pool.cancel(*std::exchange(dialling, nullptr));
+  }
   void on_informational(http::ResponseHead&) override {}
-  void on_response(http::ResponseHead& head, bool) override { status = head.status; }
+  void on_response(http::ResponseHead& head, bool end) override {
+    status = head.status;
+    if (end) stream = nullptr;
+  }
   void on_upgrade(http::ResponseHead&) override {}
-  void on_body(std::string_view, bool) override {}
+  void on_body(std::string_view, bool end) override {
+    if (end) stream = nullptr;
+  }
   void on_trailers(const http::FieldList&) override {}
   void on_writable() override {}
-  void on_reset(const Error& error) override { reset = error; }
+  void on_reset(const Error& error) override {
+    stream = nullptr;
+    reset = error;
+  }
   void on_stream(http::ClientStream& given, bool was_reused) override {
+    dialling = nullptr;
     stream = &given;
     reused = was_reused;
     http::RequestHead head;
@@ -35,8 +53,12 @@ struct Get final : http::Responses, UpstreamPool::Waiter {
     head.authority = "h";
     given.send_request(head, true);
   }
-  void on_connect_failed(const Error& error) override { failed = error; }
+  void on_connect_failed(const Error& error) override {
+    dialling = nullptr;
+    failed = error;
+  }
 
+  UpstreamPool& pool;
   UpstreamConnection* dialling = nullptr;
   http::ClientStream* stream = nullptr;
   bool reused = false;
@@ -188,7 +210,7 @@ TEST_CASE("cancelling while dialling keeps the connection for others, who are no
   f.t.network.at(f.address).connect_delay = 500ms;
   Get left(f.pool);
   f.t.run_for(100ms);
-  f.pool.cancel(*left.dialling);
+  left.cancel();
   f.t.run_for(500ms);
   CHECK(left.stream == nullptr);
   CHECK_FALSE(left.failed.has_value());
@@ -209,7 +231,7 @@ TEST_CASE("cancelling a dial that fails later tells nobody but is counted") {
   Fixture f;
   f.t.network.at(f.address).connect = AddressKnobs::Connect::kBlackHole;
   Get left(f.pool);
-  f.pool.cancel(*left.dialling);
+  left.cancel();
   f.t.run_for(2s);
   CHECK_FALSE(left.failed.has_value());
   CHECK(f.stats.connect_failures == 1);
@@ -292,7 +314,7 @@ TEST_CASE("a retired pool still dials for who holds it, and keeps nothing") {
   CHECK(get.status == 200);
   CHECK(f.pool.size() == 0);
   Get cancelled(f.pool);
-  f.pool.cancel(*cancelled.dialling);
+  cancelled.cancel();
   f.t.settle();
   CHECK(f.pool.size() == 0);
 }
@@ -309,6 +331,7 @@ TEST_CASE("a pool that dies resets the exchanges on it and tells them") {
   pool.reset();
   t.settle();
   REQUIRE(get.reset.has_value());
+  CHECK(get.stream == nullptr);
   CHECK(get.reset->code == ErrorCode::kCancelled);
   CHECK(server[0].finished());
   CHECK(t.wheel.size() == 0);
