@@ -297,6 +297,9 @@ class Run final {
   // Every peer goes, and time passes until whatever waits for one has given up.
   void finish() {
     world_.network().at(world_.worker().listen_address(1)).accept_exhausted = false;
+    for (const auto address : kBackends) {
+      world_.network().at(*Address::parse(address)).connect = AddressKnobs::Connect::kRefuse;
+    }
     for (auto& peer : clients_) peer->close();
     for (int i = 0; i < 2; ++i) {
       close_backends();

@@ -1,4 +1,5 @@
 // Everything that can go wrong, one test per row of the table in docs/architecture.md, in virtual time.
+// Long because it is that table: the rows belong side by side.
 #include <doctest/doctest.h>
 
 #include <array>

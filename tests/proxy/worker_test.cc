@@ -1,4 +1,5 @@
 // A whole worker: limits, draining, numbers, and what it keeps in memory for peers that stall.
+// Long because every test needs the same two worlds and scripted peers of the first page.
 #include "proxy/worker.h"
 
 #include <doctest/doctest.h>
