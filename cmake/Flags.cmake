@@ -1,3 +1,5 @@
+include(CheckCXXCompilerFlag)
+
 # Compiler flags of our own code, as one interface target that every target of ours links.
 add_library(remora_flags INTERFACE)
 target_compile_options(remora_flags INTERFACE
@@ -21,7 +23,11 @@ endif()
 
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   # What Debian's own packages are built with.
-  add_compile_options(-fstack-protector-strong -fcf-protection)
+  add_compile_options(-fstack-protector-strong)
+  check_cxx_compiler_flag(-fcf-protection REMORA_HAS_CF_PROTECTION)  # x86 only
+  if(REMORA_HAS_CF_PROTECTION)
+    add_compile_options(-fcf-protection)
+  endif()
   add_compile_definitions($<$<NOT:$<BOOL:${REMORA_SANITIZE}>>:_FORTIFY_SOURCE=2>)
   add_link_options(-Wl,-z,relro -Wl,-z,now -pie)
 endif()

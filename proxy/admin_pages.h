@@ -1,5 +1,4 @@
-// The bodies of the admin server's JSON pages, as functions of what they show. Keys are stable; docs/admin.md
-// lists them.
+// The bodies of the admin server's JSON pages, as functions of what they show. Keys are stable.
 //
 // Pure; on the control thread.
 #pragma once

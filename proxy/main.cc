@@ -7,6 +7,7 @@
 
 #include "config/load.h"
 #include "proxy/demo.h"
+#include "proxy/router.h"
 #include "proxy/server.h"
 
 namespace {
@@ -17,6 +18,9 @@ constexpr int kOk = 0;
 constexpr int kBadConfig = 1;
 constexpr int kBadUsage = 2;
 constexpr int kCannotStart = 3;
+
+// What the configuration needs to know of libraries that it does not include.
+remora::config::Hooks hooks() { return {.check_regex = &remora::proxy::regex_problem, .cores = {}}; }
 
 int report(const remora::config::Problems& problems) {
   for (const auto& problem : problems) fmt::print(stderr, "{}\n", problem.to_string());
@@ -30,14 +34,14 @@ int cannot_start(const remora::Error& error) {
 }
 
 int check(const std::string& file) {
-  const auto config = remora::config::load_file(file);
+  const auto config = remora::config::load_file(file, hooks());
   if (!config) return report(config.error());
   fmt::print("{}: ok\n", file);
   return kOk;
 }
 
 int run(const std::string& file) {
-  auto config = remora::config::load_file(file);
+  auto config = remora::config::load_file(file, hooks());
   if (!config) return report(config.error());
   remora::proxy::Server server(std::move(*config));
   if (const auto started = server.start(); !started) return cannot_start(started.error());
@@ -49,7 +53,8 @@ int demo(std::uint64_t requests) {
   remora::proxy::Demo demo;
   if (const auto ready = demo.prepare(); !ready) return cannot_start(ready.error());
   const std::string text = demo.config_text();
-  auto config = remora::config::load_text(text, "demo.toml", [](const std::string&) { return std::nullopt; });
+  auto config =
+      remora::config::load_text(text, "demo.toml", [](const std::string&) { return std::nullopt; }, hooks());
   if (!config) return report(config.error());
   remora::proxy::Server server(std::move(*config));
   if (const auto started = server.start(); !started) return cannot_start(started.error());

@@ -23,8 +23,9 @@ class NobodyAccepts final : public net::Acceptor {
   void on_accept_exhausted() override {}
 };
 
-Error cannot_bind(const std::string& what, const Address& address, Error error) {
-  error.detail = "cannot bind " + what + " to " + address.to_string() + ": " +
+// The network's detail names the address and the reason.
+Error cannot_bind(const std::string& what, Error error) {
+  error.detail = "cannot bind " + what + ": " +
                  (error.detail.empty() ? std::string(to_string(error.code)) : error.detail);
   return error;
 }
@@ -79,7 +80,7 @@ Result<void> Server::open_logs() {
 Result<void> Server::bind_admin() {
   admin_ = std::make_unique<Admin>(env_, *this);
   if (auto bound = admin_->listen(config_->admin.address); !bound) {
-    return std::unexpected(cannot_bind("the admin server", config_->admin.address, std::move(bound.error())));
+    return std::unexpected(cannot_bind("the admin server", std::move(bound.error())));
   }
   return {};
 }
@@ -92,7 +93,7 @@ Result<void> Server::check_port(const config::Listener& listener) {
   NobodyAccepts nobody;
   const auto probe = network_.listen(listener.address, options, nobody);
   if (probe) return {};
-  return std::unexpected(cannot_bind("listener " + listener.name, listener.address, probe.error()));
+  return std::unexpected(cannot_bind("listener " + listener.name, probe.error()));
 }
 
 Result<void> Server::bind_listeners() {

@@ -189,11 +189,11 @@ TEST_CASE("brackets and dots in strings and comments are not nesting") {
 
 TEST_CASE("large files of any shape are read in bounded time") {
   const std::vector<std::string> files{
-      repeated("#\n", 400000),
-      top("") + repeated("[[cluster]]\nname = \"a\"\n", 20000),
-      kListener + repeated("[[listener.route]]\nprefix = \"/a\"\ncluster = \"appp\"\n", 4000) + kCluster,
+      repeated("#\n", 200000),
+      top("") + repeated("[[cluster]]\nname = \"a\"\n", 8000),
+      kListener + repeated("[[listener.route]]\nprefix = \"/a\"\ncluster = \"appp\"\n", 2000) + kCluster,
       route("cluster = \"app\"\n[listener.route.request_headers.set]\n" + repeated("\n", 100000)),
-      "a = [\n" + repeated("1,\n", 200000) + "]",
+      "a = [\n" + repeated("1,\n", 80000) + "]",
       "a = {" + repeated("b=1,", 4000) + "}",
   };
   for (const auto& file : files) sane(file);
@@ -274,7 +274,10 @@ TEST_CASE("a valid file broken at 200 places is refused or still valid, each tim
       case 0: text.erase(at, 1 + random.below(10)); break;
       case 1: text.insert(at, 1, static_cast<char>(random.below(256))); break;
       case 2: text[at] = static_cast<char>(random.below(256)); break;
-      default: text.insert(at, text.substr(random.below(size), random.below(30))); break;
+      default: {
+        const auto from = random.below(size);
+        text.insert(at, text.substr(from, random.below(30)));
+      }
     }
     CAPTURE(text);
     sane(text);

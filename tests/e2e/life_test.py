@@ -72,6 +72,14 @@ balance = "roundrobin"
         self.assertRegex(text, r"workers", "no did-you-mean")
         self.assertRegex(text, r"round_robin", "no did-you-mean for a value")
 
+    def test_check_knows_a_regular_expression_that_is_none(self):
+        good = simple_config(["127.0.0.1:3000"])
+        path = self.write(good.replace("[[listener.route]]\n", '[[listener.route]]\nregex = "/a(b"\n', 1))
+        for command in ("check", "run"):
+            done = run_remora(command, "--config", path)
+            self.assertEqual(1, done.returncode, done.stderr)
+            self.assertRegex(done.stderr, r"\.toml:\d+: [^ ]*regex: .*missing")
+
     def test_check_of_files_that_are_no_configuration(self):
         directory = self.directory()
         nested = self.write("a = " + "[" * 100_000)
