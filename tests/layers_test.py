@@ -116,7 +116,7 @@ SWITCHED_OFF = (
     r"|\bunittest\.(skip\w*|expectedFailure|SkipTest)|\bself\.[s]kipTest\b|\bpytest\.(mark\.)?(skip\w*|xfail)|^\s*#\s*if\s+0\b"
 )
 # ctest would take what stands before and after a semicolon for two tests that match nothing, and pass.
-TEST_NAME = r'\b(TEST_CASE(?:_FIXTURE)?|SUBCASE|TEST_SUITE)\s*\([^"\n]*"[^"\n]*;'
+TEST_NAME = r'\b(TEST_CASE(?:_FIXTURE)?|SUBCASE|TEST_SUITE)\s*\([^"\n]*"[^"\n]*[][;]'
 
 
 def layer_of(path):
@@ -215,7 +215,7 @@ class Check:
 
     def check_test_names(self, s):
         for match in re.finditer(TEST_NAME, s.text):
-            self.fail(s.path, s.line_at(match.start()), "test-name", "no semicolon in the name of a test")
+            self.fail(s.path, s.line_at(match.start()), "test-name", "no semicolon and no bracket in the name of a test: ctest would split it")
 
     def check_size(self, s):
         head = "\n".join(s.text.splitlines()[:30])

@@ -65,7 +65,7 @@ TEST_SUITE("random") {
     CHECK(largest < 0xffffffffU);
   }
 
-  TEST_CASE("unit is in [0, 1) and its mean is one half") {
+  TEST_CASE("unit is at least 0, below 1, and its mean is one half") {
     Random random(9);
     double sum = 0;
     for (int i = 0; i < 100'000; ++i) {

@@ -104,6 +104,7 @@ PLANTED = [
     ("disabled", "tests/CMakeLists.txt", "set_tests_properties(a PROPERTIES DIS" "ABLED TRUE)\n"),
     ("disabled", "proxy/a.cc", "#if " "0\n#endif\n"),
     ("test-name", "tests/lb/a_test.cc", 'TEST_CASE("one; two") {}\n'),
+    ("test-name", "tests/lb/a_test.cc", 'TEST_CASE("in [0, 1)") {}\n'),
     ("file-size", "proxy/a.cc", LINE * 401),
     ("file-size", "proxy/a.cc", "// Long because of this.\n" + LINE * 600),
     ("file-size", "tests/e2e/a_test.py", "x = 1\n" * 601),
