@@ -17,8 +17,10 @@ void Downstream::start(std::unique_ptr<net::Stream> stream) {
   link_.start(std::move(stream), *codec_);
 }
 
+// A connection that has not yet had its first request may have it on the way: its answer will say close (the
+// handler's part), and the header timeout bounds the wait.
 void Downstream::drain() {
-  codec_->drain();
+  if (served_) codec_->drain();
   link_.codec_changed();
 }
 
@@ -59,6 +61,7 @@ TimePoint Downstream::deadline() const {
 }
 
 void Downstream::on_timer() {
+  if (link_.closing()) return;  // it has a limit of its own
   if (busy_) {
     env_.wheel.arm_in(timer_, timeouts_.keep_alive);
     return;
@@ -72,8 +75,15 @@ void Downstream::on_timer() {
     link_.codec_changed();
     return;
   }
+  if (response_is_leaving()) return env_.wheel.arm_in(timer_, timeouts_.body_idle);
   link_.close(false);
   handler_.on_downstream_closed(*this);
+}
+
+// The exchange is over, but a slow reader still has the end of its response before it.
+bool Downstream::response_is_leaving() {
+  const std::size_t before = std::exchange(leaving_, link_.queued());
+  return leaving_ > 0 && (before == 0 || leaving_ < before);
 }
 
 void Downstream::on_link_closed(const Error* /*error*/) {

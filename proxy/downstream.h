@@ -5,7 +5,9 @@
 //   waiting for    runs out after             then
 //   first bytes    timeouts.header            closed silently
 //   rest of head   timeouts.header            408
-//   next request   timeouts.keep_alive        closed silently
+//   next request   timeouts.keep_alive        closed silently, but not before the last response has left, as
+//   long as
+//                                             it makes progress within timeouts.body_idle
 //
 // Thread: the loop's. Owner: the Handler, which destroys it (through the Turn) after on_downstream_closed.
 #pragma once
@@ -41,6 +43,7 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
   struct Timeouts {
     Duration header = 10s;
     Duration keep_alive = 75s;
+    Duration body_idle = 60s;  // a response that is still leaving makes no progress
   };
 
   // `timeouts`, `limits` and `bytes` (may be null) outlive the connection.
@@ -75,6 +78,7 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
   void on_link_closed(const Error* error) override;
   void on_timer();
   TimePoint deadline() const;
+  bool response_is_leaving();
 
   Env& env_;
   Handler& handler_;
@@ -83,10 +87,11 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
   std::unique_ptr<http::ServerCodec> codec_;
   std::string peer_host_;
   MemberTimer<Downstream, &Downstream::on_timer> timer_{*this};
-  TimePoint since_{};     // when the present waiting began
-  bool served_ = false;   // a request has come
-  bool in_head_ = false;  // a part of a head has come
-  bool busy_ = false;     // an exchange is under way
+  std::size_t leaving_ = 0;  // bytes queued when the timer last looked
+  TimePoint since_{};        // when the present waiting began
+  bool served_ = false;      // a request has come
+  bool in_head_ = false;     // a part of a head has come
+  bool busy_ = false;        // an exchange is under way
 };
 
 }  // namespace remora::proxy

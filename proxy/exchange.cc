@@ -75,13 +75,18 @@ void Exchange::route() {
   head.clear();
   if (const auto* redirect = std::get_if<config::Redirect>(&route_->action)) {
     head.status = redirect->status;
-    head.fields.add("Location", redirect_location(*redirect, request_, "http"));
+    head.fields.add("Location", redirect_location(*redirect, request_, scheme()));
     return answer(head, {});
   }
   const auto& respond = std::get<config::Respond>(route_->action);
   head.status = respond.status;
   if (!respond.body.empty()) head.fields.add(http::FieldId::kContentType, respond.content_type);
   answer(head, respond.body);
+}
+
+// As the client used it: a trusted peer in front may have ended TLS.
+std::string_view Exchange::scheme() const {
+  return request_.fields.get(http::FieldId::kXForwardedProto).value_or("http");
 }
 
 void Exchange::forward(const config::Route& route, const config::Forward& forward) {
@@ -144,8 +149,10 @@ void Exchange::on_stream(http::ClientStream& stream, bool reused) {
   state_ = State::kRelaying;
   const bool has_trailers = !kept_trailers_.empty();
   const bool ends_with_head = request_ended_ && kept_body_.empty() && !has_trailers;
-  if (request_.authority.empty())
-    request_.authority = lease_.endpoint().address_text;  // an HTTP/1.0 client's
+  if (request_.authority.empty()) {  // an HTTP/1.0 client's
+    const ClusterEndpoint& to = lease_.endpoint();
+    request_.authority = to.info.address.is_unix() ? "localhost" : to.address_text;
+  }
   upstream_->send_request(request_, ends_with_head);
   if (ends_with_head) return;
   bool writable = true;

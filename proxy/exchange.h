@@ -130,6 +130,8 @@ class Exchange final : private UpstreamPool::Waiter {
   Duration shortest_wait() const;
   void arm_timer();
   void expire();
+  std::string_view scheme() const;
+  bool awaits_continue() const;
   bool to_head() const { return request_.method == "HEAD"; }
   breaker::Attempt attempt() const;
 
@@ -166,6 +168,7 @@ class Exchange final : private UpstreamPool::Waiter {
   bool concluded_ = false;
   bool reused_ = false;
   bool replayed_ = false;
+  bool continued_ = false;  // a 100 came
 
   Flag flag_ = Flag::kNone;
   unsigned status_ = 0;

@@ -15,6 +15,7 @@ bool blames_upstream(Flag flag) {
 
 void Exchange::on_informational(http::ResponseHead& head) {
   last_activity_ = env_.now();
+  continued_ = continued_ || head.status == 100;
   http::prepare_response(head);
   client_->send_informational(head);
 }
@@ -194,6 +195,10 @@ void Exchange::done() {
 }
 
 void Exchange::recycle() {
+  // What one huge head has made large is not kept for ever.
+  constexpr std::size_t kLargestKept = 8192;
+  if (request_.fields.bytes() + request_.target.size() > kLargestKept) request_ = http::RequestHead();
+  if (kept_trailers_.bytes() > kLargestKept) kept_trailers_ = http::FieldList();
   request_.clear();
   kept_body_.clear();
   if (kept_body_.capacity() > 4096) kept_body_ = std::string();
@@ -209,7 +214,7 @@ void Exchange::recycle() {
   client_unconsumed_ = upstream_unconsumed_ = 0;
   body_kept_ = true;
   request_ended_ = response_begun_ = response_ended_ = tunnel_up_ended_ = concluded_ = reused_ = replayed_ =
-      false;
+      continued_ = false;
   flag_ = Flag::kNone;
   status_ = attempts_ = 0;
   bytes_in_ = bytes_out_ = 0;
@@ -223,9 +228,18 @@ void Exchange::recycle() {
 std::optional<TimePoint> Exchange::deadline() const {
   const auto& timeouts = origin_.listener->settings.timeouts;
   if (state_ == State::kTunnel) return last_activity_ + timeouts.tunnel_idle;
-  if (!request_ended_ || response_begun_) return last_activity_ + timeouts.body_idle;
-  if (route_ != nullptr && route_->timeout > Duration::zero()) return request_ended_at_ + route_->timeout;
+  const bool upstream_is_next = request_ended_ || awaits_continue();
+  if (!upstream_is_next || response_begun_) return last_activity_ + timeouts.body_idle;
+  if (route_ != nullptr && route_->timeout > Duration::zero()) {
+    return (request_ended_ ? request_ended_at_ : started_) + route_->timeout;
+  }
   return std::nullopt;
+}
+
+// The client holds its body back until the upstream says 100 (RFC 9110 section 10.1.1): the upstream is the
+// one to wait for.
+bool Exchange::awaits_continue() const {
+  return !request_ended_ && !continued_ && bytes_in_ == 0 && request_.fields.has(http::FieldId::kExpect);
 }
 
 // The shortest of the waits that may follow: the timer is never armed for later, since a longer wait may turn
@@ -254,7 +268,7 @@ void Exchange::expire() {
     // Whoever we wait for is the slow one: a client that does not read, or an upstream that does not send.
     return abort(upstream_unconsumed_ > 0 ? Flag::kDownstreamTimeout : Flag::kUpstreamTimeout);
   }
-  const bool client_is_slow = !request_ended_ && client_unconsumed_ == 0;
+  const bool client_is_slow = !request_ended_ && client_unconsumed_ == 0 && !awaits_continue();
   if (client_is_slow) return reply(reply_to_bad_request(Error(ErrorCode::kTimedOut, Side::kDownstream)));
   reply(reply_to_upstream_failure(Error(ErrorCode::kTimedOut, Side::kUpstream)));
 }

@@ -13,7 +13,7 @@ constexpr std::size_t kWriteThrough = 8 * 1024;
 constexpr std::size_t kHighWater = 256 * 1024;
 // How long the peer may take to close after we have, so that it surely gets to read our last response.
 constexpr Duration kLinger = 2s;
-// How long the peer may take to accept the rest of what it is sent before a close.
+// How long the peer may take nothing of the rest of what it is sent before a close.
 constexpr Duration kFlush = 30s;
 
 }  // namespace
@@ -29,7 +29,7 @@ void HttpLink::start(std::unique_ptr<net::Stream> stream, http::Codec& codec) {
 void HttpLink::close(bool abort) {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
-  if (linger_) linger_->cancel();
+  if (linger_) linger_->timer.cancel();
   env_.buffers.give(std::move(output_));
   if (!stream_) return;
   stream_->set_events(nullptr);
@@ -84,13 +84,20 @@ void HttpLink::on_closed(const Error& error) {
   owner_.on_link_closed(expected ? nullptr : &error);
 }
 
-void HttpLink::linger_for(Duration wait) {
-  if (!linger_) linger_ = std::make_unique<LingerTimer>(*this);
-  env_.wheel.arm_in(*linger_, wait);
+// A slow reader may take as long as it takes; one that takes nothing may not.
+void HttpLink::on_linger_over() {
+  if (state_ == State::kFlushing && queued() < linger_->queued) return linger_for(kFlush);
+  finish(nullptr);
 }
 
-// What this says and what the stream says can differ: written() may still leave at once. Whoever is told to stop here is told
-// to go on by the stream if that said stop too, else at the end of the turn.
+void HttpLink::linger_for(Duration wait) {
+  if (!linger_) linger_ = std::make_unique<Linger>(*this);
+  linger_->queued = queued();
+  env_.wheel.arm_in(linger_->timer, wait);
+}
+
+// What this says and what the stream says can differ: written() may still leave at once. Whoever is told to
+// stop here is told to go on by the stream if that said stop too, else at the end of the turn.
 bool HttpLink::room() {
   choked_ = choked_ || stream_->queued() + written().size() > kHighWater;
   return !choked_;

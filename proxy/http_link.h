@@ -51,6 +51,10 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
   void close(bool abort);
 
   bool closed() const { return state_ == State::kClosed; }
+  // The last bytes are leaving, or have left: the link will close by itself.
+  bool closing() const { return state_ == State::kFlushing || state_ == State::kLingering; }
+  // Bytes not yet taken by the kernel. 0 once closed.
+  std::size_t queued() const { return stream_ ? stream_->queued() + written().size() : 0; }
   const net::Stream& stream() const { return *stream_; }
 
   // net::Stream::Events
@@ -75,9 +79,15 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
   void apply_fate();
   void finish_sending();
   void finish(const Error* error);
-  void on_linger_over() { finish(nullptr); }
-  using LingerTimer = MemberTimer<HttpLink, &HttpLink::on_linger_over>;
+  void on_linger_over();
   void linger_for(Duration wait);
+
+  // The closing's timer, and what was still queued when it was armed.
+  struct Linger {
+    explicit Linger(HttpLink& link) : timer(link) {}
+    MemberTimer<HttpLink, &HttpLink::on_linger_over> timer;
+    std::size_t queued = 0;
+  };
   std::string_view written() const { return output_ ? std::string_view(*output_) : std::string_view(); }
   bool room();
   void send(std::span<const std::string_view> pieces);
@@ -89,8 +99,8 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
   http::Codec* codec_ = nullptr;
   std::unique_ptr<net::Stream> stream_;
   BufferPool::Buffer output_;  // written during this event, not yet given to the stream; usually null
-  std::unique_ptr<LingerTimer>
-      linger_;  // bounds kFlushing and kLingering; null before: an idle connection is small
+  // Bounds kFlushing and kLingering; null before: an idle connection is small.
+  std::unique_ptr<Linger> linger_;
   State state_ = State::kOpen;
   bool paused_ = false;
   bool choked_ = false;       // somebody was told to stop and not yet to go on

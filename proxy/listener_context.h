@@ -16,7 +16,7 @@
 namespace remora::proxy {
 
 struct ListenerContext {
-  ListenerContext(std::shared_ptr<const config::Config> from, std::size_t index, breaker::Limiter* limit,
+  ListenerContext(std::shared_ptr<const config::Config> from, std::size_t index, ConnectionLimits* limit,
                   std::string_view via)
       : config(std::move(from)),
         settings(config->listeners[index]),
@@ -41,7 +41,7 @@ struct ListenerContext {
   const config::Listener& settings;
   Router router;
   http::H1Limits limits;
-  breaker::Limiter* connections;  // shared by all workers; outlives every connection
+  ConnectionLimits* connections;  // shared by all workers; outlives every connection
   std::string_view pseudonym;     // this process's name in Via; outlives the context
   ListenerStats stats;
   std::vector<ExchangeStats> exchanges;  // by cluster, the last for replies of our own

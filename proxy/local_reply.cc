@@ -44,7 +44,7 @@ LocalReply reply_to_upstream_failure(const Error& error) {
 
 std::size_t send_whole(Env& env, http::ServerStream& stream, http::ResponseHead& head, std::string_view body,
                        bool to_head, bool close) {
-  head.fields.add(http::FieldId::kDate, env.date.text(env.now()));
+  if (!head.fields.has(http::FieldId::kDate)) head.fields.add(http::FieldId::kDate, env.date.text(env.now()));
   head.content_length = body.size();
   head.has_body = !to_head && !body.empty();
   stream.send_response(head, !head.has_body, close);

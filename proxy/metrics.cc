@@ -79,7 +79,7 @@ void add_requests(Families& out, const WorkerReport& total) {
           exchange.stats.codes[i]);
     }
   }
-  out.histogram("remora_request_seconds", "Time from a request's first byte to the end of its response.");
+  out.histogram("remora_request_seconds", "Time from a request's complete head to the end of its exchange.");
   for (const ExchangeReport& exchange : total.exchanges) {
     out.add({{"listener", exchange.listener}, {"cluster", exchange.cluster}}, exchange.stats.seconds);
   }
@@ -156,7 +156,7 @@ void add_connections(Families& out, const WorkerReport& total) {
 }
 
 void add_clusters(Families& out, const WorkerReport& total) {
-  out.counter("remora_upstream_requests_total", "Requests sent to the endpoint.");
+  out.counter("remora_upstream_requests_total", "Requests given to the endpoint.");
   add_per_endpoint(out, total, &EndpointStats::requests);
   out.counter("remora_upstream_failures_total",
               "Requests that ended without a complete response because of the endpoint.");

@@ -152,6 +152,9 @@ std::string rewritten_target(const config::Route& route, const http::RequestHead
 std::string redirect_location(const config::Redirect& redirect, const http::RequestHead& head,
                               std::string_view scheme) {
   if (!redirect.to.empty()) return redirect.to;
+  // An HTTP/1.0 client without Host: a relative Location is all that can be said (RFC 9110 section 10.2.2).
+  if (redirect.host.empty() && head.authority.empty())
+    return redirect.path.empty() ? head.target : redirect.path;
   std::string location = redirect.scheme.empty() ? std::string(scheme) : redirect.scheme;
   location += "://";
   location += redirect.host.empty() ? head.authority : redirect.host;

@@ -104,7 +104,7 @@ Result<void> Server::bind_listeners() {
                 .listen_addresses = {}};
   for (const auto& listener : config_->listeners) {
     if (auto free = check_port(listener); !free) return free;
-    next.connection_limits.push_back(&limiters_.emplace_back(listener.limits.connections));
+    next.connection_limits.push_back(&limits_.emplace_back(listener.limits.connections));
     next.listen_addresses.push_back(listener.address);
   }
   snapshot_ = std::make_shared<const Snapshot>(next);

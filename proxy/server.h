@@ -75,7 +75,7 @@ class Server final : public AdminSource {
   net::Resolver resolver_;
   DnsEndpoints dns_;
   std::unique_ptr<Admin> admin_;
-  std::deque<breaker::Limiter> limiters_;
+  std::deque<ConnectionLimits> limits_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   Collector collector_{loop_, workers_};
   std::shared_ptr<const Snapshot> snapshot_;

@@ -25,11 +25,19 @@ struct ResolvedEndpoint {
   bool operator==(const ResolvedEndpoint&) const = default;
 };
 
+// Of one listener, per process: how many connections are served, and how many more are only told that there
+// are too many.
+struct ConnectionLimits {
+  explicit ConnectionLimits(std::uint32_t most) : served(most), refused(most) {}
+  breaker::Limiter served;
+  breaker::Limiter refused;
+};
+
 struct Snapshot {
   std::uint64_t generation = 0;
   std::shared_ptr<const config::Config> config;
   std::vector<std::vector<ResolvedEndpoint>> endpoints;  // one list per cluster of the config
-  std::vector<breaker::Limiter*> connection_limits;      // one per listener; owned by the Server
+  std::vector<ConnectionLimits*> connection_limits;      // one per listener; owned by the Server
   std::vector<Address> listen_addresses;                 // one per listener, with the real port
 };
 

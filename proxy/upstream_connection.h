@@ -32,7 +32,6 @@ class UpstreamConnection final : private HttpLink::Owner {
   std::size_t slot = 0;
   bool listed = false;
   bool idle = false;
-  bool used = false;
   TimePoint idle_since{};
 
  private:

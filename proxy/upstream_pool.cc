@@ -35,14 +35,13 @@ void UpstreamPool::cancel(UpstreamConnection& dialling) { dialling.forget_waiter
 void UpstreamPool::begin(UpstreamConnection& connection, http::Responses& responses, Waiter& waiter,
                          bool reused) {
   http::ClientStream& stream = connection.codec().start(responses);
-  const bool used = std::exchange(connection.used, true);
   if (connection.listed && !connection.codec().available()) {
     available_.pop_back();  // only the last one is ever begun on while listed
     connection.listed = false;
   }
   set_idle(connection, false);
   count();
-  waiter.on_stream(stream, reused && used);
+  waiter.on_stream(stream, reused);
 }
 
 void UpstreamPool::on_turn(UpstreamConnection& connection) {

@@ -31,6 +31,7 @@ class UpstreamPool final {
    public:
     // A connection is there and an exchange on it has begun. Called inside open() when one was idle, later
     // otherwise.
+    // `reused`: it has waited in the pool, and the peer may have closed it there.
     virtual void on_stream(http::ClientStream& stream, bool reused) = 0;
     // Dialling failed: refused, unreachable, timed out.
     virtual void on_connect_failed(const Error& error) = 0;

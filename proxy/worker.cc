@@ -16,7 +16,8 @@ class Worker::Acceptor final : public net::Acceptor {
   Acceptor(Worker& worker, const Snapshot& snapshot, std::size_t index)
       : context(snapshot.config, index, snapshot.connection_limits[index], worker.pseudonym_),
         timeouts{.header = context.settings.timeouts.header,
-                 .keep_alive = context.settings.timeouts.keep_alive},
+                 .keep_alive = context.settings.timeouts.keep_alive,
+                 .body_idle = context.settings.timeouts.body_idle},
         worker_(worker) {}
 
   Result<void> bind(net::Network& network, const Address& address) {
@@ -77,6 +78,7 @@ Result<void> Worker::apply(std::shared_ptr<const Snapshot> snapshot) {
 void Worker::drain(std::function<void()> drained) {
   drained_ = std::move(drained);
   for (auto& listener : listeners_) {
+    if (listener->listener) listener->listener->accept_waiting();
     listener->listener.reset();
     listener->context.draining = true;
   }
@@ -86,8 +88,10 @@ void Worker::drain(std::function<void()> drained) {
 
 void Worker::accept(ListenerContext& listener, std::unique_ptr<net::Stream> stream) {
   ++listener.stats.connections_total;
-  auto permit = listener.connections->try_take();
-  if (!permit && listener.stats.connections_active >= 2ULL * listener.connections->most()) {
+  auto permit = listener.connections->served.try_take();
+  const bool over_limit = !permit;
+  if (over_limit) permit = listener.connections->refused.try_take();
+  if (!permit) {
     ++listener.stats.connections_refused;
     stream->reset();
     env_.turn.bury(std::move(stream));
@@ -97,12 +101,9 @@ void Worker::accept(ListenerContext& listener, std::unique_ptr<net::Stream> stre
       *listeners_[static_cast<std::size_t>(&listener.settings - listener.config->listeners.data())];
   auto downstream =
       std::make_unique<Downstream>(env_, *this, acceptor.timeouts, listener.limits, &listener.stats.bytes);
-  downstream->over_limit = !permit;
-  if (permit) {
-    downstream->permit = std::move(*permit);
-  } else {
-    ++listener.stats.connections_refused;
-  }
+  downstream->over_limit = over_limit;
+  downstream->permit = std::move(*permit);
+  if (over_limit) ++listener.stats.connections_refused;
   ++listener.stats.connections_active;
   downstream->listener = &listener;
   downstream->trusted = listener.trusts(stream->peer());

@@ -24,6 +24,9 @@ class Listener {
   // Idempotent.
   virtual void pause() = 0;
   virtual void resume() = 0;
+  // Takes every connection that waits in the backlog now, inside this call: before a listener is destroyed,
+  // so that nobody who has connected is reset. Only from an event of the loop.
+  virtual void accept_waiting() = 0;
 };
 
 // Who is told of new connections. Outlives the listener.

@@ -48,6 +48,10 @@ class UvListener final : public Listener {
     update();
   }
 
+  void accept_waiting() override {
+    while (auto stream = take_one()) acceptor_.on_accept(std::move(stream));
+  }
+
  private:
   void update() {
     const bool wanted = !paused_ && !retry_.armed();
@@ -70,13 +74,18 @@ class UvListener final : public Listener {
 
   // Whether it is worth trying again at once.
   bool accept_one() {
+    auto stream = take_one();
+    if (!stream) return accept_failed(errno);
+    context_.loop.event([&] { acceptor_.on_accept(std::move(stream)); });
+    return true;
+  }
+
+  // One waiting connection, or null.
+  std::unique_ptr<Stream> take_one() {
     sockaddr_storage name{};
     socklen_t length = sizeof name;
     Fd fd(::accept4(socket_.fd(), reinterpret_cast<sockaddr*>(&name), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!fd) return accept_failed(errno);
-    auto stream = UvStream::accept(context_, std::move(fd), peer_of(name));
-    if (stream) context_.loop.event([&] { acceptor_.on_accept(std::move(stream)); });
-    return true;
+    return fd ? UvStream::accept(context_, std::move(fd), peer_of(name)) : nullptr;
   }
 
   Address peer_of(const sockaddr_storage& name) const {

@@ -157,3 +157,44 @@ TEST_CASE("a client that sends requests and reads no responses is not read from 
   CHECK(count_of(client->received(), "HTTP/1.1 200") == 50'000);
   CHECK(client->ended());
 }
+
+TEST_CASE("a slow reader gets the end of its response, however much later than the keep-alive timeout") {
+  for (const std::string_view connection : {"", "Connection: close\r\n"}) {
+    World w(kOneBackend);
+    auto& backend = w.backend("10.0.0.1:80");
+    World::answer(backend, "HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + std::string(200'000, 'x'));
+    auto client = w.client();
+    client->send("GET / HTTP/1.1\r\nHost: h\r\n" + std::string(connection) + "\r\n");
+    client->pause();
+    w.settle();
+    CHECK(w.worker().exchanges() == 0);
+    FakeNetwork::end_of(*client->stream()).knobs().read_limit = 1000;
+    for (int i = 0; i < 40 && !client->finished(); ++i) {
+      client->resume();
+      for (int n = 0; n < 40; ++n) w.network().pump();
+      client->pause();
+      w.run_for(20s);
+    }
+    client->resume();
+    w.settle();
+    CAPTURE(connection);
+    CHECK(client->received().ends_with(std::string(200'000, 'x')));
+    CHECK_FALSE(client->error().has_value());
+  }
+}
+
+TEST_CASE("a reader that has stopped for good does not keep its connection") {
+  for (const std::string_view connection : {"", "Connection: close\r\n"}) {
+    World w(kOneBackend);
+    auto& backend = w.backend("10.0.0.1:80");
+    World::answer(backend, "HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + std::string(200'000, 'x'));
+    auto client = w.client();
+    client->send("GET / HTTP/1.1\r\nHost: h\r\n" + std::string(connection) + "\r\n");
+    client->pause();
+    w.settle();
+    w.run_for(300s);
+    CAPTURE(connection);
+    CHECK(w.worker().connections() == 0);
+    CHECK(w.connection_permits() == 0);
+  }
+}

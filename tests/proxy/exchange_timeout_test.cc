@@ -114,3 +114,27 @@ TEST_CASE("a tunnel that is silent both ways is closed after its own idle timeou
   CHECK(backend[0].finished());
   CHECK(w.worker().exchanges() == 0);
 }
+
+TEST_CASE("a client that waits for 100 while its upstream hangs gets the upstream's 504, not its own 408") {
+  World w(kOneBackend);
+  w.backend("10.0.0.1:80");
+  auto client = w.client();
+  client->send("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+  w.settle();
+  w.run_for(16s);
+  CHECK(status_of(client->received()) == 504);
+  CHECK(contains(w.log().at(0), R"("flag":"UT")"));
+}
+
+TEST_CASE("a client that was told 100 and sends nothing gets its own 408") {
+  World w(kOneBackend);
+  auto& backend = w.backend("10.0.0.1:80");
+  auto client = w.client();
+  client->send("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+  w.settle();
+  backend[0].send("HTTP/1.1 100 Continue\r\n\r\n");
+  w.run_for(16s);
+  CHECK_FALSE(contains(client->received(), "HTTP/1.1 504"));
+  w.run_for(61s);
+  CHECK(contains(client->received(), "HTTP/1.1 408"));
+}

@@ -189,7 +189,8 @@ TEST_CASE("a write says when more than the high-water mark waits, the queue and 
   CHECK(f.codec.writables == 1);
 }
 
-TEST_CASE("a sender told to stop for bytes that then left at once is told to go on without the stream's help") {
+TEST_CASE(
+    "a sender told to stop for bytes that then left at once is told to go on without the stream's help") {
   Fixture f;
   f.event([&] {
     f.wire.queued = 256 * 1024 - 10;

@@ -92,7 +92,7 @@ struct Pair {
     REQUIRE(far->connections() == 1);
   }
 
-  breaker::Limiter unlimited{0};
+  proxy::ConnectionLimits unlimited{0};
   proxy::AccessLog log{nullptr, LogFormat::kText, 1.0};
   World near{kNear, 1, kMuxUpstream};
   http::H1Scratch far_scratch;

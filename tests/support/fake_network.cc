@@ -21,6 +21,13 @@ class FakeListener final : public net::Listener {
   const Address& address() const override { return address_; }
   void pause() override { paused_ = true; }
   void resume() override { paused_ = false; }
+  void accept_waiting() override {
+    while (!backlog_.empty()) {
+      auto stream = std::move(backlog_.front());
+      backlog_.pop_front();
+      acceptor_.on_accept(std::move(stream));
+    }
+  }
 
   bool shared() const { return shared_; }
   void add(std::unique_ptr<net::Stream> stream) { backlog_.push_back(std::move(stream)); }

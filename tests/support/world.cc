@@ -55,8 +55,8 @@ void World::start(std::shared_ptr<const config::Config> config, proxy::AccessLog
   auto snapshot = std::make_shared<proxy::Snapshot>();
   snapshot->config = std::move(config);
   for (const auto& listener : snapshot->config->listeners) {
-    limiters_.push_back(std::make_unique<breaker::Limiter>(listener.limits.connections));
-    snapshot->connection_limits.push_back(limiters_.back().get());
+    limits_.push_back(std::make_unique<proxy::ConnectionLimits>(listener.limits.connections));
+    snapshot->connection_limits.push_back(limits_.back().get());
     snapshot->listen_addresses.push_back(listener.address);
   }
   for (const auto& cluster : snapshot->config->clusters) {

@@ -57,7 +57,7 @@ class World final {
   proxy::Env& env() { return env_; }
   // The access log so far, a line each.
   std::vector<std::string> log();
-  std::uint64_t connection_permits() const { return limiters_.front()->in_use(); }
+  std::uint64_t connection_permits() const { return limits_.front()->served.in_use(); }
 
  private:
   void start(std::shared_ptr<const config::Config> config, proxy::AccessLog& log);
@@ -73,7 +73,7 @@ class World final {
   int log_fd_ = -1;
   std::unique_ptr<LogWriter> log_writer_;
   std::unique_ptr<proxy::AccessLog> log_;
-  std::vector<std::unique_ptr<breaker::Limiter>> limiters_;
+  std::vector<std::unique_ptr<proxy::ConnectionLimits>> limits_;
   std::shared_ptr<const proxy::Snapshot> snapshot_;
   std::vector<std::pair<std::string, std::unique_ptr<RawServer>>> backends_;
   std::unique_ptr<proxy::Worker> worker_;
