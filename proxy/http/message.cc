@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 
 namespace remora::http {
@@ -131,12 +132,25 @@ constexpr std::array<bool, 256> kTokenCharacters = [] {
 using Bytes16 [[gnu::vector_size(16)]] = unsigned char;
 using Words2 [[gnu::vector_size(16)]] = unsigned long long;
 
-bool has_control(const char* at) {
+constexpr std::size_t kBlock = sizeof(Bytes16);
+
+// Where the first control character of the block at `at` is, not counting the first `skip` bytes; kBlock if
+// there is none.
+std::size_t first_control(const char* at, std::size_t skip) {
   Bytes16 block;
   std::memcpy(&block, at, sizeof block);
   const Bytes16 marks = static_cast<Bytes16>(block < 0x20) | static_cast<Bytes16>(block == 0x7f);
   const auto words = reinterpret_cast<Words2>(marks);
-  return (words[0] | words[1]) != 0;
+  std::uint64_t low = words[0];
+  std::uint64_t high = words[1];
+  if (skip >= 8) {
+    low = 0;
+    high &= ~std::uint64_t{0} << (8 * (skip - 8));
+  } else {
+    low &= ~std::uint64_t{0} << (8 * skip);
+  }
+  if (low != 0) return static_cast<std::size_t>(std::countr_zero(low)) / 8;
+  return high != 0 ? 8 + static_cast<std::size_t>(std::countr_zero(high)) / 8 : kBlock;
 }
 
 bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
@@ -174,7 +188,17 @@ std::string_view trim_ows(std::string_view text) {
 std::size_t find_control(std::string_view text, std::size_t from) {
   const char* const data = text.data();
   const std::size_t size = text.size();
-  while (from + 16 <= size && !has_control(data + from)) from += 16;
+  // The first byte of a word is its lowest only there; elsewhere, and in short texts, byte by byte.
+  if (std::endian::native == std::endian::little && size >= kBlock) {
+    for (; from + kBlock <= size; from += kBlock) {
+      const std::size_t at = first_control(data + from, 0);
+      if (at < kBlock) return from + at;
+    }
+    if (from >= size) return size;
+    // The last block overlaps what has been looked at already.
+    const std::size_t last = size - kBlock;
+    return last + first_control(data + last, from - last);
+  }
   while (from < size && !is_control(data[from])) ++from;
   return from;
 }
