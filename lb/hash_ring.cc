@@ -15,6 +15,7 @@ std::vector<std::uint32_t> HashRing::point_counts(std::span<const Endpoint> endp
   while (heaviest / divisor > kMaxUnits) divisor *= 2.0;
 
   std::vector<double> wanted;
+  wanted.reserve(endpoints.size());
   double total = 0.0;
   for (const Endpoint& endpoint : endpoints) {
     wanted.push_back(static_cast<double>(std::max(endpoint.weight, 1U)) / divisor * kPointsPerUnit);
@@ -22,6 +23,7 @@ std::vector<std::uint32_t> HashRing::point_counts(std::span<const Endpoint> endp
   }
   const double scale = std::min(1.0, static_cast<double>(kMaxPoints) / std::max(total, 1.0));
   std::vector<std::uint32_t> counts;
+  counts.reserve(wanted.size());
   for (const double points : wanted) {
     counts.push_back(static_cast<std::uint32_t>(std::max(1.0, std::round(points * scale))));
   }

@@ -42,7 +42,7 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
 
   // `bytes`: where they are counted; may be null, else outlives the link.
   HttpLink(Env& env, Owner& owner, WireBytes* bytes) : env_(env), owner_(owner), bytes_(bytes) {}
-  ~HttpLink();
+  ~HttpLink() override;
 
   // Begins: `codec` was made with this link as its transport and outlives it. Call once.
   void start(std::unique_ptr<net::Stream> stream, http::Codec& codec);

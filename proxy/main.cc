@@ -12,8 +12,6 @@
 
 namespace {
 
-using remora::config::Config;
-
 constexpr int kOk = 0;
 constexpr int kBadConfig = 1;
 constexpr int kBadUsage = 2;
@@ -76,9 +74,7 @@ int demo(std::uint64_t requests) {
   return demo.bad() == 0 ? kOk : kCannotStart;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int command_line(int argc, char** argv) {
   CLI::App app{"Remora: a sidecar proxy. One binary, one TOML file."};
   app.set_version_flag("--version", "remora " REMORA_VERSION);
   app.require_subcommand(1);
@@ -101,4 +97,16 @@ int main(int argc, char** argv) {
   if (run_command->parsed()) return run(file);
   if (check_command->parsed()) return check(file);
   return demo(requests);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return command_line(argc, argv);
+  } catch (const std::exception& error) {
+    std::fputs(error.what(), stderr);
+    std::fputs("\n", stderr);
+    return kCannotStart;
+  }
 }
