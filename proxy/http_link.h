@@ -4,9 +4,10 @@
 //
 //   state       enters by                         leaves by
 //   kOpen       start()                           the codec's fate, on_closed
-//   kFlushing   fate kClose                       everything sent -> FIN -> kLingering (closed if the peer
-//   has ended, or after 30 s) kLingering  FIN sent (RFC 9112 section 9.6)   the peer's FIN, or 2 s kClosed
-//   any of the above, fate kAbort     -
+//   kFlushing   fate kClose                       everything sent -> FIN -> kLingering, or kClosed if the
+//                                                 peer has ended; 30 s without progress -> kClosed
+//   kLingering  FIN sent (RFC 9112 section 9.6)   the peer's FIN, or 2 s
+//   kClosed     any of the above, fate kAbort     -
 //
 // Thread: the loop's. Owner: a Downstream or an UpstreamConnection, which destroys it (through the Turn)
 // after on_link_closed.
