@@ -1,10 +1,14 @@
 // The operator's HTTP server, on the control thread and the same codec as the traffic: health, metrics,
 // state. Reading is GET (or HEAD); whatever changes something is POST.
 //
-//   GET  /          what is here                    GET  /clusters      endpoints as the workers see them
-//   (JSON) GET  /healthz   200 while the loop turns        GET  /config        the effective configuration
-//   (TOML) GET  /readyz    200 when traffic can be served  GET  /log           the log level GET  /metrics
-//   Prometheus text                 POST /log?level=L   changes it
+//   GET  /            what is here
+//   GET  /healthz     200 while the loop turns
+//   GET  /readyz      200 when traffic can be served
+//   GET  /metrics     Prometheus text
+//   GET  /clusters    endpoints as the workers see them (JSON)
+//   GET  /config      the effective configuration (TOML)
+//   GET  /log         the log level
+//   POST /log?level=L changes it
 //
 // Thread: the control thread. Owner: Server.
 #pragma once

@@ -5,9 +5,8 @@
 //   waiting for    runs out after             then
 //   first bytes    timeouts.header            closed silently
 //   rest of head   timeouts.header            408
-//   next request   timeouts.keep_alive        closed silently, but not before the last response has left, as
-//   long as
-//                                             it makes progress within timeouts.body_idle
+//   next request   timeouts.keep_alive        closed silently, once the last response has left or makes no
+//                                             progress within timeouts.body_idle
 //
 // Thread: the loop's. Owner: the Handler, which destroys it (through the Turn) after on_downstream_closed.
 #pragma once

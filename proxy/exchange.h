@@ -5,8 +5,8 @@
 //   state      enters by                               leaves by
 //   kIdle      made, or recycled                       start
 //   kOpening   a connection is being dialled           on_stream -> kRelaying; on_connect_failed -> reply
-//   kRelaying  the request went up                     response complete -> kDone; failure -> reply or reset
-//   -> kDone kTunnel    101                                     both directions ended, reset, idle -> kDone
+//   kRelaying  the request went up                     response complete, reply or reset -> kDone
+//   kTunnel    101                                     both directions ended, reset, idle -> kDone
 //   kDone      everything ended                        recycle -> kIdle
 //
 // Thread: the worker's. Owner: ExchangePool, which recycles it at the end of the turn: an exchange at rest

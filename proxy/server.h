@@ -2,8 +2,8 @@
 // which every failure is reported before anything serves, and ends as the signals say.
 //
 //   start     admin bound -> listeners bound -> workers run -> names resolved -> ready
-//   SIGTERM   not ready -> listeners closed -> exchanges end, at most drain_timeout -> exit; a second one
-//   exits at once SIGINT    exit at once
+//   SIGTERM   not ready -> listeners closed -> exchanges end, at most drain_timeout -> exit
+//   SIGTERM again, SIGINT    exit at once
 //
 // Thread: main, which becomes the control thread in run(). Owner: main.
 #pragma once
