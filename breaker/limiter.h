@@ -1,5 +1,7 @@
-// A limit on how many of something exist at the same time, counted per process: threads share one by relaxed
-// atomics, so the operator's number means what it says however many workers run.
+// A limit on how many of something exist at the same time, counted per process: threads share one atomic
+// count, so the operator's number means what it says however many workers run. Its operations are
+// sequentially consistent, so that "give back, then see who waits" and "say that I wait, then try again" on
+// two threads cannot miss each other.
 //
 // Thread: any. Owner: whoever made the limit; it outlives every permit.
 #pragma once
@@ -22,7 +24,11 @@ class Permit final {
     std::swap(limiter_, other.limiter_);
     return *this;
   }
-  ~Permit();
+  ~Permit() { release(); }
+
+  bool held() const { return limiter_ != nullptr; }
+  // Gives the place back before the permit's end.
+  void release();
 
  private:
   friend class Limiter;
@@ -35,26 +41,33 @@ class Limiter final {
   // `most` = 0: unlimited.
   explicit Limiter(std::uint32_t most) : most_(most) {}
 
-  // A permit, or nullopt at the limit. Never more than `most` permits exist at once.
+  // A permit, or nullopt at the limit. Never more than `most` permits are given out at once.
   std::optional<Permit> try_take() {
-    if (in_use_.fetch_add(1, std::memory_order_relaxed) >= most_ && most_ != 0) {
-      in_use_.fetch_sub(1, std::memory_order_relaxed);
+    const std::uint32_t most = most_.load(std::memory_order_relaxed);
+    if (in_use_.fetch_add(1) >= most && most != 0) {
+      in_use_.fetch_sub(1);
       return std::nullopt;
     }
     return Permit(*this);
   }
 
+  // From now on; permits beyond it stay until their holders give them back.
+  void set_most(std::uint32_t most) { most_.store(most, std::memory_order_relaxed); }
+
   std::uint32_t in_use() const { return in_use_.load(std::memory_order_relaxed); }
-  std::uint32_t most() const { return most_; }
+  std::uint32_t most() const { return most_.load(std::memory_order_relaxed); }
+  bool limited() const { return most() != 0; }
 
  private:
   friend class Permit;
-  std::uint32_t most_;
+  std::atomic<std::uint32_t> most_;
   std::atomic<std::uint32_t> in_use_{0};
 };
 
-inline Permit::~Permit() {
-  if (limiter_ != nullptr) limiter_->in_use_.fetch_sub(1, std::memory_order_relaxed);
+inline void Permit::release() {
+  if (auto* limiter = std::exchange(limiter_, nullptr)) {
+    limiter->in_use_.fetch_sub(1);
+  }
 }
 
 }  // namespace remora::breaker

@@ -1,0 +1,57 @@
+// How many attempts, failures and slow ones there were in the recent past, counted by all threads together: a
+// sliding window of ten buckets. Each count of a bucket is one word that carries its own epoch (the number of
+// its tenth since the clock began), so that a bucket is renewed by whoever uses it first and nobody sweeps.
+//
+// Epochs repeat after 2^40 tenths, which is 34 years for the shortest window. A bucket holds 2^24 - 1
+// attempts; what comes beyond that in the same tenth is not counted.
+//
+// Thread: any; add() is one compare-and-swap, and one more each for a failure and for a slow attempt. Owner:
+// CircuitBreaker, RetryBudget.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/time.h"
+
+namespace remora::breaker {
+
+class SlidingWindow final {
+ public:
+  static constexpr std::uint64_t kMostPerBucket = (std::uint64_t{1} << 24U) - 1;
+  static constexpr Duration kShortest = 10ms;
+
+  struct Counts {
+    std::uint64_t total = 0;
+    std::uint64_t failed = 0;
+    std::uint64_t slow = 0;
+  };
+
+  // `length`: what counts() looks back on; less than kShortest is taken as that.
+  explicit SlidingWindow(Duration length);
+
+  // Threads need not agree on `now`: an attempt that comes late belongs to its own tenth. One that is a whole
+  // window late is not counted.
+  void add(bool failed, bool slow, TimePoint now);
+  // An attempt is in it for at least nine and at most ten tenths of the length. A caller sees what it has
+  // added itself; of an attempt that another thread is just adding, perhaps only the `total`.
+  Counts counts(TimePoint now) const;
+  // Forgets everything. What other threads add meanwhile may survive or not.
+  void clear();
+
+ private:
+  static constexpr std::size_t kBuckets = 10;
+  using Ring = std::array<std::atomic<std::uint64_t>, kBuckets>;
+
+  static bool count(Ring& ring, std::int64_t epoch);
+  std::int64_t epoch_at(TimePoint now) const;
+
+  std::int64_t bucket_us_;
+  Ring total_{};
+  Ring failed_{};
+  Ring slow_{};
+};
+
+}  // namespace remora::breaker
