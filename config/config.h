@@ -15,7 +15,16 @@
 
 #include "base/address.h"
 #include "base/log.h"
+#include "base/status_set.h"
 #include "base/time.h"
+#include "breaker/adaptive_limit.h"
+#include "breaker/circuit_breaker.h"
+#include "breaker/overload.h"
+#include "breaker/rate_limiter.h"
+#include "breaker/retry_budget.h"
+#include "breaker/retry_policy.h"
+#include "health/checker.h"
+#include "health/outlier.h"
 #include "lb/balancer.h"
 
 namespace remora::config {
@@ -106,14 +115,26 @@ struct HashKey {
   bool operator==(const HashKey&) const = default;
 };
 
+// So many requests in so long a time, for all clients together or for each key.
+struct RateLimit {
+  enum class Key : std::uint8_t { kAll, kSourceAddress, kHeader };
+  breaker::TokenBucket::Settings bucket;
+  Key key = Key::kAll;
+  std::string header;           // with kHeader; requests without it share one bucket
+  std::uint32_t keys = 16'384;  // remembered at most, with a key
+  bool operator==(const RateLimit&) const = default;
+};
+
 struct Route {
   Match match;
   std::variant<Forward, Redirect, Respond> action;
   std::optional<std::string> rewrite;  // replaces the matched prefix, or the whole matched path
   FieldEdits request_headers;
   FieldEdits response_headers;
-  Duration timeout = 15s;  // from the request's end to the response's head; zero = none
+  Duration timeout = 15s;  // from the request's end to the response's head, all attempts; zero = none
   HashKey hash;
+  std::optional<breaker::RetrySettings> retry;  // instead of the cluster's
+  std::optional<RateLimit> rate_limit;          // in addition to the listener's
   bool operator==(const Route&) const = default;
 };
 
@@ -139,6 +160,7 @@ struct Listener {
   std::vector<Cidr> trusted;  // peers whose X-Forwarded-* are believed and appended to
   ListenerTimeouts timeouts;
   ListenerLimits limits;
+  std::optional<RateLimit> rate_limit;
   std::vector<Route> routes;  // first match wins
   bool operator==(const Listener&) const = default;
 };
@@ -159,17 +181,63 @@ struct ClusterTimeouts {
   bool operator==(const ClusterTimeouts&) const = default;
 };
 
+// Bulkheads, per process. 0 = unlimited.
+struct ClusterLimits {
+  std::uint32_t connections = 0;           // open to all endpoints together
+  std::uint32_t requests = 0;              // in flight; more of them wait
+  std::uint32_t pending = 1024;            // requests that wait for a place; 0 = none may wait
+  Duration pending_timeout = 1s;           // how long one waits at most
+  std::uint32_t retries = 0;               // retries and hedges in flight
+  std::uint32_t endpoint_connections = 0;  // as above, of each endpoint
+  std::uint32_t endpoint_requests = 0;
+  bool operator==(const ClusterLimits&) const = default;
+};
+
+enum class BreakerScope : std::uint8_t { kEndpoint, kCluster };
+
+// What is answered when every candidate's breaker is open: nothing special, a configured response, or another
+// cluster is asked.
+using Fallback = std::variant<std::monostate, Respond, WeightedCluster>;
+
+struct HealthCheck {
+  enum class Protocol : std::uint8_t { kHttp, kTcp };
+  Protocol protocol = Protocol::kHttp;
+  health::Checker::Settings schedule;
+  std::string method = "GET";
+  std::string path = "/";
+  std::string host;  // "" = the endpoint as configured
+  StatusSet expect = StatusSet::range(200, 399);
+  std::string body_contains;     // within the first 64 KiB; "" = anything
+  std::string send;              // with kTcp, after connecting
+  std::string receive;           // with kTcp: must occur in the answer; "" = connecting is enough
+  std::uint16_t port = 0;        // 0 = the endpoint's own
+  bool reuse_connection = true;  // with kHttp
+  double panic_below = 0.5;
+  bool operator==(const HealthCheck&) const = default;
+};
+
 struct Cluster {
   std::string name;
   std::vector<Endpoint> endpoints;  // at least one
   lb::Settings balance;
   ClusterTimeouts timeouts;
+  ClusterLimits limits;
+  breaker::CircuitBreaker::Settings breaker;
+  BreakerScope breaker_scope = BreakerScope::kEndpoint;
+  Fallback fallback;
+  health::OutlierDetector::Settings outlier;
+  std::optional<HealthCheck> health_check;
+  Duration slow_start = 10s;  // how long an endpoint takes to its full share after recovery; zero = none
+  breaker::RetrySettings retry;
+  breaker::RetryBudget::Settings retry_budget;
+  breaker::AdaptiveLimit::Settings adaptive;
   bool operator==(const Cluster&) const = default;
 };
 
 struct Config {
   std::string file;  // where it came from, for messages; part of ==
   Runtime runtime;
+  breaker::Overload::Settings overload;
   Admin admin;
   Log log;
   std::vector<Listener> listeners;  // at least one

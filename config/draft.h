@@ -4,6 +4,7 @@
 // Thread: any, one at a time. Owner: load_text, for one file.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,13 @@ struct ClusterReference {
   Where where;
 };
 
+// So does a breaker's fallback.
+struct FallbackReference {
+  std::size_t cluster = 0;  // whose fallback it is
+  std::string name;
+  Where where;
+};
+
 struct Draft {
   explicit Draft(Report& problems, const Hooks& machine) : report(problems), hooks(machine) {}
 
@@ -37,6 +45,7 @@ struct Draft {
   std::vector<std::vector<Where>> endpoints;
 
   std::vector<ClusterReference> references;
+  std::vector<FallbackReference> fallbacks;
   std::vector<std::vector<Where>> hashes;  // beside `routes`: where `hash` stands
   Where admin;                             // of the admin address
   bool clusters_unnamed =
@@ -45,11 +54,22 @@ struct Draft {
 };
 
 // Each reads its tables into the draft, with everything that can be judged without looking at other tables.
-void read_process(const TableReader& top, Draft& draft);    // [runtime] [admin] [log]
+void read_process(const TableReader& top, Draft& draft);    // [runtime] [overload] [admin] [log]
 void read_listeners(const TableReader& top, Draft& draft);  // [[listener]] with its routes
 void read_clusters(const TableReader& top, Draft& draft);   // [[cluster]]
 
-// One [[listener.route]] of the listener that is the draft's last.
+// One [[listener.route]] of the listener that is the draft's last; and what it does with a request.
 void read_route(const TableReader& reader, Draft& draft);
+void read_action(const TableReader& reader, Draft& draft, Route& route);
+
+// The parts of the draft's last [[cluster]] that decide whether to try an endpoint, and how often; among them
+// those that judge its health. The endpoints have been read.
+void read_resilience(const TableReader& reader, Draft& draft);
+void read_health(const TableReader& reader, Cluster& cluster);
+
+// Tables that stand in several places. `reader` is the table itself.
+Respond read_respond(const TableReader& reader);
+breaker::RetrySettings read_retry(const TableReader& reader);
+std::optional<RateLimit> read_rate_limit(const TableReader& reader);  // nullopt: the table is not there
 
 }  // namespace remora::config

@@ -11,8 +11,9 @@
 
 namespace remora::config {
 
-// kMask: values of header fields that look like credentials (Authorization, Cookie, *token*, *key*, ...)
-// print as "***", which still loads, but then differs in these.
+// kMask: values of header fields that look like credentials (Authorization, Cookie, *token*, *key*, ...),
+// such queries of health checks, and what TCP checks send, print as "***", which still loads, but then
+// differs in these.
 enum class Secrets : std::uint8_t { kMask, kShow };
 
 std::string effective_toml(const Config& config, Secrets secrets = Secrets::kMask);

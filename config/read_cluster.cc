@@ -111,9 +111,10 @@ void read_clusters(const TableReader& top, Draft& draft) {
     draft.clusters.push_back(reader.where());
     read_endpoints(reader, draft, cluster);
     read_balance(reader, cluster.balance);
-    const auto timeouts = reader.table("timeouts", "cluster.timeouts");
+    const auto timeouts = reader.table("timeouts");
     timeouts.duration("connect", cluster.timeouts.connect, 1ms, 1h);
     timeouts.duration("idle", cluster.timeouts.idle, 1ms, 24h);
+    read_resilience(reader, draft);
   }
 }
 

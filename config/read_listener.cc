@@ -103,8 +103,9 @@ void read_listeners(const TableReader& top, Draft& draft) {
     read_address(reader, listener);
     draft.listeners.push_back(reader.where());
     read_trusted(reader, listener);
-    read_timeouts(reader.table("timeouts", "listener.timeouts"), listener.timeouts);
-    read_limits(reader.table("limits", "listener.limits"), listener.limits);
+    read_timeouts(reader.table("timeouts"), listener.timeouts);
+    read_limits(reader.table("limits"), listener.limits);
+    listener.rate_limit = read_rate_limit(reader.table("rate_limit"));
     read_routes(reader, draft);
   }
 }

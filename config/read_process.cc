@@ -16,6 +16,10 @@ constexpr std::array kLevels{Levels{"trace", LogLevel::kTrace}, Levels{"debug", 
                              Levels{"info", LogLevel::kInfo},   Levels{"warn", LogLevel::kWarn},
                              Levels{"error", LogLevel::kError}, Levels{"off", LogLevel::kOff}};
 
+constexpr Duration kLeastLag = 10ms;  // a tick of the timers
+constexpr std::uint64_t kLeastMemory = std::uint64_t{16} << 20;
+constexpr std::uint64_t kMostMemory = std::uint64_t{1} << 50;
+
 void read_workers(const TableReader& reader, Draft& draft) {
   const auto* node = reader.find("workers");
   if (node == nullptr) return;
@@ -42,6 +46,13 @@ void read_runtime(const TableReader& reader, Draft& draft) {
   }
 }
 
+// A watermark that an idle process reaches would shed everything, always.
+void read_overload(const TableReader& reader, breaker::Overload::Settings& overload) {
+  reader.duration_or_zero("loop_lag", overload.loop_lag, kLeastLag, 1min, "no watermark");
+  reader.size_or_zero("memory", overload.memory, kLeastMemory, kMostMemory, "no watermark");
+  reader.duration("calm", overload.calm, kLeastLag, 1h);
+}
+
 void read_admin(const TableReader& reader, Draft& draft) {
   draft.config.admin.address = *Address::parse("127.0.0.1:9901");
   draft.admin = reader.where("address");
@@ -59,7 +70,7 @@ void read_log(const TableReader& reader, Draft& draft) {
   reader.choice<LogLevel>("level", log.level, kLevels);
   reader.choice<LogFormat>("format", log.format, kFormats);
   log.access.format = log.format;
-  const auto access = reader.table("access", "log.access");
+  const auto access = reader.table("access");
   access.choice<LogFormat>("format", log.access.format, kFormats);
   if (const auto sample = access.number("sample", 0, 1)) log.access.sample = *sample;
   if (auto path = access.string("path", "\"stdout\"")) {
@@ -73,6 +84,7 @@ void read_log(const TableReader& reader, Draft& draft) {
 
 void read_process(const TableReader& top, Draft& draft) {
   read_runtime(top.table("runtime", "runtime"), draft);
+  read_overload(top.table("overload", "overload"), draft.config.overload);
   read_admin(top.table("admin", "admin"), draft);
   read_log(top.table("log", "log"), draft);
 }

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 
 #include "config/schema.h"
 #include "config/suggest.h"
@@ -16,151 +14,7 @@ namespace {
 
 using Kind = Node::Kind;
 
-template <typename Number>
-std::optional<Number> parsed(std::string_view text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
 }  // namespace
-
-std::string describe(const Node& node) {
-  switch (node.kind) {
-    case Kind::kTable: return "a table is here";
-    case Kind::kArray: return "an array is here";
-    case Kind::kString: return quoted(node.text) + " is a string";
-    case Kind::kInteger:
-    case Kind::kFloat: return node.text + " is a number";
-    case Kind::kBoolean: return node.text + " is a boolean";
-    case Kind::kDate: return "a date is here";
-    case Kind::kBroken: break;
-  }
-  return {};
-}
-
-std::optional<std::string> read_string(const Item& item, std::string_view example, Report& report) {
-  const auto& node = *item.node;
-  if (node.kind == Kind::kBroken) return std::nullopt;
-  if (node.kind == Kind::kString) return node.text;
-  if (node.kind == Kind::kArray && node.children.size() == 1 && node.children.front().kind == Kind::kString) {
-    report.add(item.where,
-               fmt::format("an array is here, write just {}", quoted(node.children.front().text)));
-  } else {
-    report.add(item.where, fmt::format("{}, write a string such as {}", describe(node), example));
-  }
-  return std::nullopt;
-}
-
-std::optional<std::int64_t> read_integer(const Item& item, std::int64_t least, std::int64_t most,
-                                         Report& report) {
-  const auto& node = *item.node;
-  if (node.kind == Kind::kBroken) return std::nullopt;
-  std::optional<std::int64_t> value;
-  if (node.kind == Kind::kInteger) value = node.integer;
-  const auto text = node.kind == Kind::kString ? parsed<std::int64_t>(node.text) : std::nullopt;
-  if (node.from_environment) value = text;
-  if (!value) {
-    const auto right = text && !node.from_environment
-                           ? fmt::format("write it without quotes: {}", *text)
-                           : fmt::format("write a whole number from {} to {}", least, most);
-    report.add(item.where, fmt::format("{}, {}", describe(node), right));
-    return std::nullopt;
-  }
-  if (*value >= least && *value <= most) return value;
-  report.add(item.where,
-             fmt::format("{} is out of range, write a whole number from {} to {}", *value, least, most));
-  return std::nullopt;
-}
-
-std::optional<double> read_number(const Item& item, double least, double most, Report& report) {
-  const auto& node = *item.node;
-  if (node.kind == Kind::kBroken) return std::nullopt;
-  std::optional<double> value;
-  if (node.kind == Kind::kInteger) value = static_cast<double>(node.integer);
-  if (node.kind == Kind::kFloat) value = node.number;
-  const auto text = node.kind == Kind::kString ? parsed<double>(node.text) : std::nullopt;
-  if (node.from_environment) value = text;
-  if (!value) {
-    const auto right = text && !node.from_environment
-                           ? "write it without quotes: " + node.text
-                           : fmt::format("write a number from {} to {}", least, most);
-    report.add(item.where, fmt::format("{}, {}", describe(node), right));
-    return std::nullopt;
-  }
-  if (*value >= least && *value <= most) return value;  // false for NaN too
-  report.add(item.where,
-             fmt::format("{} is out of range, write a number from {} to {}", *value, least, most));
-  return std::nullopt;
-}
-
-std::optional<bool> read_boolean(const Item& item, Report& report) {
-  const auto& node = *item.node;
-  if (node.kind == Kind::kBroken) return std::nullopt;
-  if (node.kind == Kind::kBoolean) return node.boolean;
-  const bool word = node.kind == Kind::kString && (node.text == "true" || node.text == "false");
-  if (word && node.from_environment) return node.text == "true";
-  report.add(item.where,
-             fmt::format("{}, write {}", describe(node),
-                         word ? "it without quotes: " + node.text : std::string("true or false")));
-  return std::nullopt;
-}
-
-std::optional<Duration> read_duration(const Item& item, Duration least, Duration most, Report& report) {
-  const auto& node = *item.node;
-  if (node.kind == Kind::kBroken) return std::nullopt;
-  std::expected<Duration, std::string> value;
-  if (node.kind == Kind::kString || (node.kind == Kind::kInteger && node.integer == 0)) {
-    value = parse_duration(node.text);
-  } else if (node.kind == Kind::kInteger || node.kind == Kind::kFloat) {
-    const auto meant = parse_duration(node.text);  // its message has the remedy
-    const auto comma = meant ? std::string::npos : meant.error().find(", write");
-    value = std::unexpected(
-        fmt::format("{} is a number without a unit{}", node.text,
-                    comma == std::string::npos ? ", write \"5s\"" : meant.error().substr(comma)));
-  } else {
-    value = std::unexpected(describe(node) + ", write a duration such as \"5s\"");
-  }
-  if (value && *value >= least && *value <= most) return *value;
-  if (value) {
-    value = std::unexpected(fmt::format("{} is out of range, write \"{}\" to \"{}\"", quoted(node.text),
-                                        format_duration(least), format_duration(most)));
-  }
-  report.add(item.where, value.error());
-  return std::nullopt;
-}
-
-std::optional<std::uint64_t> read_size(const Item& item, std::uint64_t least, std::uint64_t most,
-                                       Report& report) {
-  const auto& node = *item.node;
-  if (node.kind == Kind::kBroken) return std::nullopt;
-  std::expected<std::uint64_t, std::string> value;
-  if (node.kind == Kind::kString || (node.kind == Kind::kInteger && node.integer == 0)) {
-    value = parse_size(node.text);
-  } else if (node.kind == Kind::kInteger || node.kind == Kind::kFloat) {
-    const auto meant = parse_size(node.text);
-    const auto comma = meant ? std::string::npos : meant.error().find(", write");
-    value = std::unexpected(
-        fmt::format("{} is a number without a unit{}", node.text,
-                    comma == std::string::npos ? ", write \"64KiB\"" : meant.error().substr(comma)));
-  } else {
-    value = std::unexpected(describe(node) + ", write a size such as \"64KiB\"");
-  }
-  if (value && *value >= least && *value <= most) return *value;
-  if (value) {
-    value = std::unexpected(fmt::format("{} is out of range, write \"{}\" to \"{}\"", quoted(node.text),
-                                        format_size(least), format_size(most)));
-  }
-  report.add(item.where, value.error());
-  return std::nullopt;
-}
-
-Where named(const Item& item, std::string_view array) {
-  const auto* name = item.node->find("name");
-  if (name == nullptr || name->kind != Kind::kString || name->text.empty()) return item.where;
-  return {item.where.line, Where{0, std::string(array)}.member(name->text).key};
-}
 
 TableReader::TableReader(const Node* node, std::string_view table, Where where, Report& report)
     : node_(node), table_(table), where_(std::move(where)), report_(report) {
@@ -195,6 +49,11 @@ const Node* TableReader::usable(std::string_view key) const {
   return node == nullptr || node->kind == Kind::kBroken ? nullptr : node;
 }
 
+bool TableReader::wrong(std::string_view key) const {
+  const auto* node = find(key);
+  return node != nullptr && (node->kind == Kind::kBroken || report_.mentions(where(key)));
+}
+
 std::optional<std::string> TableReader::string(std::string_view key, std::string_view example) const {
   const auto* node = find(key);
   return node == nullptr ? std::nullopt : read_string({node, where(key)}, example, report_);
@@ -222,6 +81,23 @@ void TableReader::duration(std::string_view key, Duration& out, Duration least, 
   if (const auto value = read_duration({node, where(key)}, least, most, report_)) out = *value;
 }
 
+void TableReader::duration_or_zero(std::string_view key, Duration& out, Duration least, Duration most,
+                                   std::string_view zero) const {
+  duration(key, out, Duration::zero(), most);
+  if (out == Duration::zero() || out >= least) return;
+  problem(key,
+          fmt::format("{} is out of range, write \"{}\" to \"{}\", or 0 for {}", quoted(format_duration(out)),
+                      format_duration(least), format_duration(most), zero));
+}
+
+void TableReader::size_or_zero(std::string_view key, std::uint64_t& out, std::uint64_t least,
+                               std::uint64_t most, std::string_view zero) const {
+  size(key, out, 0, most);
+  if (out == 0 || out >= least) return;
+  problem(key, fmt::format("{} is out of range, write \"{}\" to \"{}\", or 0 for {}",
+                           quoted(format_size(out)), format_size(least), format_size(most), zero));
+}
+
 std::optional<std::size_t> TableReader::word(std::string_view key, std::span<const std::string_view> words,
                                              std::string_view example) const {
   const auto chosen = string(key, quoted(example));
@@ -231,6 +107,48 @@ std::optional<std::size_t> TableReader::word(std::string_view key, std::span<con
   problem(key, fmt::format("{} is not one of the choices{}", quoted(*chosen),
                            did_you_mean(*chosen, words, ", write one of " + listed(words))));
   return std::nullopt;
+}
+
+std::string_view TableReader::only_one(std::span<const std::string_view> keys) const {
+  std::string_view first;
+  for (const auto key : keys) {
+    if (!has(key)) continue;
+    if (first.empty()) {
+      first = key;
+    } else {
+      problem(key, fmt::format("{} and {} exclude each other, keep one", first, key));
+    }
+  }
+  return first;
+}
+
+// `written`: how a value stands in a file.
+template <typename Value, typename Written>
+void TableReader::order(std::string_view low_key, Value& low, std::string_view high_key, Value& high,
+                        Written written) const {
+  if (low <= high) return;
+  if (!has(high_key)) {
+    high = low;
+  } else if (!has(low_key)) {
+    low = high;
+  } else if (!wrong(low_key) && !wrong(high_key)) {
+    problem(high_key, fmt::format("{} is below {}, which is {}: write {} or more, or lower {}", written(high),
+                                  low_key, written(low), written(low), low_key));
+  }
+}
+
+void TableReader::ordered(std::string_view low_key, Duration& low, std::string_view high_key,
+                          Duration& high) const {
+  order(low_key, low, high_key, high, [](Duration value) { return quoted(format_duration(value)); });
+}
+
+void TableReader::ordered(std::string_view low_key, std::uint32_t& low, std::string_view high_key,
+                          std::uint32_t& high) const {
+  order(low_key, low, high_key, high, [](std::uint32_t value) { return std::to_string(value); });
+}
+
+TableReader TableReader::table(std::string_view key) const {
+  return table(key, table_keys(fmt::format("{}.{}", table_, key)).table);
 }
 
 TableReader TableReader::table(std::string_view key, std::string_view table) const {

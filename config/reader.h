@@ -14,27 +14,11 @@
 #include <vector>
 
 #include "base/time.h"
+#include "config/item.h"
 #include "config/node.h"
 #include "config/report.h"
 
 namespace remora::config {
-
-// One value and where it stands.
-struct Item {
-  const Node* node = nullptr;
-  Where where;
-};
-
-// Single values. nullopt: of the wrong type, and reported. `example` is a whole right value, with its quotes.
-// A string that came from the environment may stand for a number or a boolean.
-std::optional<std::string> read_string(const Item& item, std::string_view example, Report& report);
-std::optional<std::int64_t> read_integer(const Item& item, std::int64_t least, std::int64_t most,
-                                         Report& report);
-std::optional<double> read_number(const Item& item, double least, double most, Report& report);
-std::optional<bool> read_boolean(const Item& item, Report& report);
-std::optional<Duration> read_duration(const Item& item, Duration least, Duration most, Report& report);
-std::optional<std::uint64_t> read_size(const Item& item, std::uint64_t least, std::uint64_t most,
-                                       Report& report);
 
 class TableReader final {
  public:
@@ -52,6 +36,12 @@ class TableReader final {
   void problem(std::string_view key, std::string message) const {
     report_.add(where(key), std::move(message));
   }
+  // The same for what a check of config/values.h has to say, if anything.
+  void complain(std::string_view key, const std::optional<std::string>& complaint) const {
+    if (complaint) problem(key, *complaint);
+  }
+  // The member is there, and its value is of no use: that has been reported.
+  bool wrong(std::string_view key) const;
 
   // Members of a type. nullopt: absent, or wrong and reported.
   std::optional<std::string> string(std::string_view key, std::string_view example) const;
@@ -60,6 +50,12 @@ class TableReader final {
   std::optional<bool> boolean(std::string_view key) const;
 
   // Like these, but straight into `out`, which keeps its value if there is none.
+  void number(std::string_view key, double& out, double least, double most) const {
+    if (const auto value = number(key, least, most)) out = *value;
+  }
+  void boolean(std::string_view key, bool& out) const {
+    if (const auto value = boolean(key)) out = *value;
+  }
   void duration(std::string_view key, Duration& out, Duration least, Duration most) const;
   template <typename Integer>
   void integer(std::string_view key, Integer& out, std::int64_t least, std::int64_t most) const {
@@ -72,6 +68,11 @@ class TableReader final {
     if (const auto value = read_size({node, where(key)}, least, most, report_))
       out = static_cast<Integer>(*value);
   }
+  // From `least` to `most`, or zero, which stands for what `zero` says.
+  void duration_or_zero(std::string_view key, Duration& out, Duration least, Duration most,
+                        std::string_view zero) const;
+  void size_or_zero(std::string_view key, std::uint64_t& out, std::uint64_t least, std::uint64_t most,
+                    std::string_view zero) const;
   // One of a few words.
   template <typename Enum>
   void choice(std::string_view key, Enum& out,
@@ -86,8 +87,19 @@ class TableReader final {
     if (chosen) out = words[*chosen].second;
   }
 
-  // The table that is this member; one that is not present() if it is missing or wrong.
+  // Which of the keys the table has, "" if none. More than one is reported at the second.
+  std::string_view only_one(std::span<const std::string_view> keys) const;
+
+  // Two members that have been read, of which `low` may not be above `high`. A default gives way to what the
+  // file has; if it has both, `high` is wrong.
+  void ordered(std::string_view low_key, Duration& low, std::string_view high_key, Duration& high) const;
+  void ordered(std::string_view low_key, std::uint32_t& low, std::string_view high_key,
+               std::uint32_t& high) const;
+
+  // The table that is this member; one that is not present() if it is missing or wrong. `table` is its name
+  // in config/schema.h: that of this table and the key, unless given.
   TableReader table(std::string_view key, std::string_view table) const;
+  TableReader table(std::string_view key) const;
   // The elements of the array that is this member; empty if it is missing or wrong.
   std::vector<Item> elements(std::string_view key, std::string_view example) const;
   // The tables of an array of tables, written [[key]].
@@ -100,18 +112,14 @@ class TableReader final {
   std::optional<std::size_t> word(std::string_view key, std::span<const std::string_view> words,
                                   std::string_view example) const;
   void report_unknown() const;
+  template <typename Value, typename Written>
+  void order(std::string_view low_key, Value& low, std::string_view high_key, Value& high,
+             Written written) const;
 
   const Node* node_;
   std::string_view table_;
   Where where_;
   Report& report_;
 };
-
-// What messages call an element of an array of tables: "cluster.app" if the table has a usable `name`, else
-// "cluster#2".
-Where named(const Item& item, std::string_view array);
-
-// "15 is a number": what the file has instead.
-std::string describe(const Node& node);
 
 }  // namespace remora::config

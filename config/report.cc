@@ -63,6 +63,12 @@ void Report::add(const Where& where, std::string message) {
   problems_.push_back({file_, where.line, where.key, std::move(message)});
 }
 
+bool Report::mentions(const Where& where) const {
+  return std::ranges::any_of(problems_, [&](const Problem& problem) {
+    return problem.line == where.line && problem.key == where.key;
+  });
+}
+
 Problems Report::take() {
   // A stable sort by hand: the library's uses a function that newer compilers warn about.
   std::vector<std::size_t> order(problems_.size());

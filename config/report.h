@@ -28,6 +28,8 @@ class Report final {
   void add(const Where& where, std::string message);
 
   bool empty() const { return problems_.empty(); }
+  // Whether something has been said about this very place. O(problems).
+  bool mentions(const Where& where) const;
   // So many problems are kept that more would help nobody: callers may spare themselves the search for
   // remedies.
   bool full() const { return problems_.size() >= kMost; }

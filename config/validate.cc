@@ -83,28 +83,49 @@ std::optional<std::string> about_missing(std::string_view name, std::span<const 
   return did_you_mean(name, clusters, ", the clusters are " + some);
 }
 
-void resolve(Draft& draft) {
-  std::unordered_map<std::string_view, std::size_t> index;
-  std::vector<std::string_view> names;
-  for (std::size_t i = 0; i < draft.config.clusters.size(); ++i) {
-    const auto& name = draft.config.clusters[i].name;
-    if (index.emplace(name, i).second && !name.empty()) names.push_back(name);
-  }
-  for (const auto& reference : draft.references) {
-    const auto found = index.find(reference.name);
-    if (found == index.end() || reference.name.empty()) {
-      const auto remedy = about_missing(reference.name, names, draft);
-      if (remedy) {
-        draft.report.add(reference.where,
-                         fmt::format("there is no cluster {}{}", quoted(reference.name), *remedy));
-      }
-      continue;
+// The clusters by name: the first of each.
+class ClusterNames final {
+ public:
+  explicit ClusterNames(Draft& draft) : draft_(draft) {
+    for (std::size_t i = 0; i < draft.config.clusters.size(); ++i) {
+      const auto& name = draft.config.clusters[i].name;
+      if (index_.emplace(name, i).second && !name.empty()) names_.push_back(name);
     }
+  }
+
+  // nullopt: there is none, and that has been reported.
+  std::optional<std::size_t> find(std::string_view name, const Where& where) const {
+    const auto found = index_.find(name);
+    if (found != index_.end() && !name.empty()) return found->second;
+    const auto remedy = about_missing(name, names_, draft_);
+    if (remedy) draft_.report.add(where, fmt::format("there is no cluster {}{}", quoted(name), *remedy));
+    return std::nullopt;
+  }
+
+ private:
+  Draft& draft_;
+  std::unordered_map<std::string_view, std::size_t> index_;
+  std::vector<std::string_view> names_;
+};
+
+void resolve(Draft& draft) {
+  const ClusterNames names(draft);
+  for (const auto& reference : draft.references) {
+    const auto found = names.find(reference.name, reference.where);
+    if (!found) continue;
     auto& action = draft.config.listeners[reference.listener].routes[reference.route].action;
     if (auto* forward = std::get_if<Forward>(&action); forward != nullptr) {
       if (reference.position < forward->clusters.size())
-        forward->clusters[reference.position].cluster = found->second;
+        forward->clusters[reference.position].cluster = *found;
     }
+  }
+  for (const auto& reference : draft.fallbacks) {
+    const auto found = names.find(reference.name, reference.where);
+    if (!found) continue;
+    draft.config.clusters[reference.cluster].fallback = WeightedCluster{*found, 1};
+    if (*found != reference.cluster) continue;
+    draft.report.add(reference.where,
+                     "a cluster cannot fall back to itself, name another one or remove the fallback");
   }
 }
 

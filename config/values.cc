@@ -192,14 +192,20 @@ std::expected<std::string, std::string> parse_host_pattern(std::string_view text
 }
 
 Complaint check_path(std::string_view text) {
+  const auto end = text.starts_with('/') ? text.find_first_of("?#") : std::string_view::npos;
+  if (end == std::string_view::npos) return check_target(text);
+  return fmt::format("{} has a {}, paths stand without query and fragment: write {}", quoted(text), text[end],
+                     quoted(text.substr(0, end)));
+}
+
+Complaint check_target(std::string_view text) {
   if (!text.starts_with('/')) {
     return fmt::format("{} does not begin with a slash, write {}", quoted(text),
                        quoted("/" + std::string(text)));
   }
-  const auto end = text.find_first_of("?#");
-  if (end != std::string_view::npos) {
-    return fmt::format("{} has a {}, paths stand without query and fragment: write {}", quoted(text),
-                       text[end], quoted(text.substr(0, end)));
+  if (const auto end = text.find('#'); end != std::string_view::npos) {
+    return fmt::format("{} has a fragment, which is not sent: write {}", quoted(text),
+                       quoted(text.substr(0, end)));
   }
   if (!std::ranges::all_of(text, visible_ascii)) {
     return fmt::format("{} has characters that no request path has, write them as %XX", quoted(text));

@@ -34,6 +34,9 @@ std::expected<std::string, std::string> parse_host_pattern(std::string_view text
 // section 3.3).
 Complaint check_path(std::string_view text);
 
+// The same with a query allowed: what a request line asks for.
+Complaint check_target(std::string_view text);
+
 // The value of a Location field (RFC 9110 section 10.2.2): absolute, or a path.
 Complaint check_location(std::string_view text);
 

@@ -106,11 +106,104 @@ balance = "peak_ewma"
 endpoints = ["a:1"]
 )";
 
+// What is there for when something goes wrong, and again each of it different from the default.
+const std::string kResilience = R"(
+[overload]
+loop_lag = "100ms"
+memory = "512MiB"
+calm = "2s"
+[[listener]]
+address = "127.0.0.1:80"
+rate_limit = { requests = 1000, per = "1m", burst = 50 }
+[[listener.route]]
+prefix = "/a"
+cluster = "one"
+rate_limit = { requests = 0.5, key = "source", keys = 16 }
+retry = { attempts = 5, on = ["timeout", "5xx", "409", "429"], per_try_timeout = "250ms", backoff = { base = "0s", max = "1s" }, retry_after_max = "0s", body = "1MiB", hedge = { after = "50ms" } }
+[listener.route.request_headers.set]
+Host = "a"
+[[listener.route]]
+prefix = "/b"
+cluster = "two"
+rate_limit = { requests = 3.25, per = "100ms", key = { header = "X-Api-Key" } }
+retry = { on = [], hedge = { percentile = 0.95 } }
+[[listener.route]]
+respond = { status = 204 }
+rate_limit = { requests = 1e6 }
+[[cluster]]
+name = "one"
+endpoints = ["a:1"]
+slow_start = "1m"
+limits = { connections = 100, requests = 200, pending = 0, pending_timeout = "50ms", retries = 5, per_endpoint = { connections = 10, requests = 20 } }
+[cluster.breaker]
+enabled = false
+scope = "cluster"
+consecutive_failures = 0
+failure_ratio = 0.1
+window = "1m"
+min_requests = 7
+slow_call = { threshold = "750ms", ratio = 0.9 }
+open_for = "1s"
+max_open_for = "1h"
+jitter = 0.25
+quiet_period = "0s"
+half_open_requests = 3
+success_threshold = 4
+failures = ["reset", "5xx", "404", "408-409", "429"]
+fallback = { status = 200, body = "[]", content_type = "application/json" }
+[cluster.outlier]
+consecutive_failures = 0
+interval = "1s"
+success_rate_deviations = 3
+failure_percentage = 12.5
+min_requests = 100
+min_endpoints = 5
+base_ejection = "10s"
+max_ejection = "1h"
+keep_at_least = 0
+[cluster.health_check]
+method = "POST"
+path = "/healthz?deep=1"
+host = "app.example:8080"
+expect = ["2xx", "404"]
+body_contains = "\"ok\" $${ONE}"
+reuse_connection = false
+port = 9000
+interval = "30s"
+failing_interval = "2s"
+timeout = "500ms"
+rise = 1
+fall = 5
+jitter = 0
+panic_below = 0.3
+[cluster.retry]
+attempts = 10
+on = ["connect-failure", "refused", "gateway-error", "200-299"]
+body = "0B"
+budget = { ratio = 0.05, min_per_second = 0 }
+[cluster.adaptive_concurrency]
+initial = 50
+min = 10
+max = 200
+interval = "1s"
+tolerance = 2
+smoothing = 0.5
+[[cluster]]
+name = "two"
+endpoints = ["a:1"]
+outlier = { enabled = false, interval = "5s" }
+adaptive_concurrency = { enabled = false, min = 1 }
+health_check = { protocol = "tcp", send = "PING\r\n\u0001", receive = "+PONG\r\n" }
+[cluster.breaker]
+fallback = { cluster = "one" }
+)";
+
 }  // namespace
 
 TEST_CASE("the effective configuration loads to an equal configuration") {
   round_trip(top(""));
   round_trip(kEverything);
+  round_trip(kResilience);
   round_trip(top("[log.access]\nsample = 1e-9"));
   round_trip(top("[log.access]\nsample = 0"));
   round_trip(top("[runtime]\nworkers = \"auto\""));
@@ -138,4 +231,30 @@ response_headers.set = { "Set-Cookie" = "hush" })"));
   CHECK(masked.find("seen") != std::string::npos);
   CHECK(problems(masked) == "");
   CHECK(effective_toml(*config, Secrets::kShow).find("Bearer hush") != std::string::npos);
+}
+
+TEST_CASE("what health checks send may be a credential and is masked") {
+  const auto tcp =
+      load(cluster("name = \"app\"\nendpoints = [\"a:1\"]\n"
+                   "health_check = { protocol = \"tcp\", send = \"AUTH hush\", receive = \"OK\" }"));
+  REQUIRE(tcp.has_value());
+  const auto masked = effective_toml(*tcp);
+  CHECK(masked.find("hush") == std::string::npos);
+  CHECK(masked.find("receive = \"OK\"") != std::string::npos);
+  CHECK(problems(masked) == "");
+  CHECK(effective_toml(*tcp, Secrets::kShow).find("AUTH hush") != std::string::npos);
+
+  const auto path = [](const std::string& query) {
+    const auto config = load(
+        cluster("name = \"app\"\nendpoints = [\"a:1\"]\nhealth_check = { path = \"/ready" + query + "\" }"));
+    REQUIRE(config.has_value());
+    const auto printed = effective_toml(*config);
+    CHECK(problems(printed) == "");
+    const auto at = printed.find("path = \"/ready");
+    REQUIRE(at != std::string::npos);
+    return printed.substr(at, printed.find('\n', at) - at);
+  };
+  CHECK(path("?token=hush") == "path = \"/ready?***\"");
+  CHECK(path("?deep=1") == "path = \"/ready?deep=1\"");
+  CHECK(path("") == "path = \"/ready\"");
 }

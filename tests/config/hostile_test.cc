@@ -73,6 +73,7 @@ name = "in"
 address = "127.0.0.1:80"
 trusted = ["10.0.0.0/8", "::1"]
 timeouts = { header = "3s", body_idle = "20s" }
+rate_limit = { requests = 100, per = "1m", key = { header = "X-Api-Key" }, keys = 64 }
 [[listener.route]]
 prefix = "/api"
 methods = ["GET", "PUT"]
@@ -80,6 +81,7 @@ headers = { "X-Canary" = "yes" }
 clusters = [{ name = "app", weight = 9 }, { name = "other" }]
 request_headers = { set = { Host = "a" }, remove = ["X"] }
 hash = { cookie = "session" }
+retry = { attempts = 3, on = ["reset", "5xx"], hedge = { percentile = 0.95 } }
 [[listener.route]]
 respond = { status = 503, body = """two
 lines""" }
@@ -87,9 +89,13 @@ lines""" }
 name = "app"
 balance = "maglev"
 endpoints = ["127.0.0.1:3000", { address = "b:80", weight = 2 }]
+breaker = { open_for = "1s", failures = ["5xx", "429"], fallback = { cluster = "other" } }
 [[cluster]]
 name = "other"
 endpoints = ["c:80"]
+health_check = { path = "/healthz", expect = ["200-299"], interval = "2s" }
+outlier = { keep_at_least = 2 }
+limits = { requests = 10, per_endpoint = { connections = 5 } }
 )";
 
 }  // namespace
@@ -221,6 +227,14 @@ TEST_CASE("random words of the language are refused or accepted, not crashed on"
                                                "[[cluster]]\n",
                                                "[runtime]\n",
                                                "[listener.timeouts]\n",
+                                               "[cluster.breaker]\n",
+                                               "[cluster.health_check]\n",
+                                               "fallback = ",
+                                               "failures = ",
+                                               "retry = ",
+                                               "rate_limit = ",
+                                               "{ cluster = \"app\" }\n",
+                                               "[\"5xx\", \"x\", 1]\n",
                                                "name = ",
                                                "address = ",
                                                "cluster = ",

@@ -1,0 +1,27 @@
+// The parts of an effective configuration that fill a file of their own, or stand in several places.
+//
+// Thread: any; pure but for the writer.
+#pragma once
+
+#include <string_view>
+
+#include "config/config.h"
+#include "config/effective.h"
+#include "config/toml_writer.h"
+
+namespace remora::config {
+
+// Whether what goes by this name (of a header, of a query parameter) looks like a credential.
+bool is_secret(std::string_view name);
+
+// A [[cluster]] with its tables. `config`: where a fallback finds the name of the other one.
+void write_cluster(TomlWriter& out, const Cluster& cluster, const Config& config, Secrets secrets);
+
+// `table`: its name, such as "cluster.retry".
+void write_retry(TomlWriter& out, std::string_view table, const breaker::RetrySettings& retry);
+void write_rate_limit(TomlWriter& out, std::string_view table, const RateLimit& limit);
+
+// The keys of a response, in whatever table.
+void write_respond(TomlWriter& out, const Respond& respond);
+
+}  // namespace remora::config
