@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "base/log.h"
 #include "proxy/admin_pages.h"
@@ -23,7 +24,39 @@ constexpr std::string_view kIndex =
     "GET  /clusters         clusters and endpoints (JSON)\n"
     "GET  /config           effective configuration (TOML)\n"
     "GET  /log              log level\n"
-    "POST /log?level=LEVEL  change it: trace, debug, info, warn, error, off\n";
+    "POST /log?level=LEVEL  change it: trace, debug, info, warn, error, off\n"
+    "POST /clusters/NAME/endpoints/ADDRESS/ORDER\n"
+    "                       open or close its circuit breaker, drain or undrain it\n"
+    "POST /clusters/NAME/ORDER\n"
+    "                       open or close the breaker that all its endpoints share\n";
+constexpr std::string_view kEndpointOrders = "/clusters/";
+
+using Order = Supervisor::Order;
+constexpr std::array<std::pair<std::string_view, Order>, 4> kOrders{{{"open", Order::kOpen},
+                                                                     {"close", Order::kClose},
+                                                                     {"drain", Order::kDrain},
+                                                                     {"undrain", Order::kUndrain}}};
+
+// What is not a percent-encoded byte stays as it is.
+std::string percent_decoded(std::string_view text) {
+  std::string decoded;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    unsigned byte = 0;
+    const bool encoded =
+        text[i] == '%' && text.size() - i > 2 &&
+        std::from_chars(text.data() + i + 1, text.data() + i + 3, byte, 16).ptr == text.data() + i + 3;
+    decoded += encoded ? static_cast<char>(byte) : text[i];
+    if (encoded) i += 2;
+  }
+  return decoded;
+}
+
+constexpr std::string_view shared_breaker_help(bool asked_for_the_cluster) {
+  return asked_for_the_cluster
+             ? "every endpoint of this cluster has its own breaker, write "
+               "/clusters/NAME/endpoints/ADDRESS/ORDER\n"
+             : "this cluster has one breaker for all endpoints, write /clusters/NAME/{open,close}\n";
+}
 
 struct Page {
   std::string_view path;
@@ -63,6 +96,7 @@ class Admin::Visit final : public http::Receiver {
   void answer_clusters(const std::vector<WorkerReport>& reports);
   void answer_log();
   void change_level();
+  void order(std::string_view path);
 
   Admin& admin_;
   http::ServerStream* stream_;
@@ -72,6 +106,7 @@ class Admin::Visit final : public http::Receiver {
 
 void Admin::Visit::handle() {
   const std::string_view path = head_.path();
+  if (path.starts_with(kEndpointOrders)) return order(path.substr(kEndpointOrders.size()));
   const auto* page = std::ranges::find(kPages, path, &Page::path);
   if (page == kPages.end()) return answer(404, kText, "no such page\n");
   const bool reads = head_.method == "GET" || head_.method == "HEAD";
@@ -104,7 +139,7 @@ void Admin::Visit::answer_metrics(const std::vector<WorkerReport>& reports) {
 }
 
 void Admin::Visit::answer_clusters(const std::vector<WorkerReport>& reports) {
-  answer(200, "application/json", clusters_json(reports));
+  answer(200, "application/json", clusters_json(reports, admin_.source_.clusters()));
 }
 
 void Admin::Visit::answer_log() { answer(200, kText, std::string(to_string(log_level())) + "\n"); }
@@ -119,6 +154,34 @@ void Admin::Visit::change_level() {
   set_log_level(*level);
   log_info("log level changed", {{"level", to_string(*level)}});
   answer_log();
+}
+
+// NAME/endpoints/ADDRESS/ORDER, or NAME/ORDER for a cluster's own breaker. Slashes in a name or an address (a
+// Unix socket) are percent-encoded.
+void Admin::Visit::order(std::string_view path) {
+  std::array<std::string, 4> parts;
+  std::size_t n = 0;
+  for (; n < parts.size() && !path.empty(); ++n) {
+    const std::size_t slash = std::min(path.find('/'), path.size());
+    parts[n] = percent_decoded(path.substr(0, slash));
+    path.remove_prefix(std::min(slash + 1, path.size()));
+  }
+  if (n == 2) parts = {std::move(parts[0]), "endpoints", "", std::move(parts[1])};
+  const auto* order = std::ranges::find(kOrders, parts[3], &std::pair<std::string_view, Order>::first);
+  if ((n != 2 && n != parts.size()) || !path.empty() || parts[1] != "endpoints" || order == kOrders.end()) {
+    return answer(404, kText,
+                  "no such page, write /clusters/NAME/endpoints/ADDRESS/{open,close,drain,undrain}\n");
+  }
+  if (head_.method != "POST") return answer(405, kText, "method not allowed\n", "POST");
+  const auto refused = admin_.source_.obey(parts[0], parts[2], order->second);
+  if (!refused) return answer(200, kText, "ok\n");
+  switch (*refused) {
+    case Supervisor::Refused::kNoCluster: return answer(404, kText, "no such cluster, see /clusters\n");
+    case Supervisor::Refused::kNoEndpoint:
+      return answer(404, kText, "no such endpoint in this cluster, see /clusters\n");
+    case Supervisor::Refused::kNoSuchBreaker:
+      return answer(409, kText, shared_breaker_help(parts[2].empty()));
+  }
 }
 
 void Admin::Visit::answer(unsigned status, std::string_view type, std::string_view body,

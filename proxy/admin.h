@@ -5,10 +5,12 @@
 //   GET  /healthz     200 while the loop turns
 //   GET  /readyz      200 when traffic can be served
 //   GET  /metrics     Prometheus text
-//   GET  /clusters    endpoints as the workers see them (JSON)
+//   GET  /clusters    health, limits and traffic of every endpoint (JSON)
 //   GET  /config      the effective configuration (TOML)
 //   GET  /log         the log level
 //   POST /log?level=L changes it
+//   POST /clusters/NAME/endpoints/ADDRESS/{open,close,drain,undrain}
+//   POST /clusters/NAME/{open,close}
 //
 // Thread: the control thread. Owner: Server.
 #pragma once
@@ -22,6 +24,7 @@
 #include "proxy/downstream.h"
 #include "proxy/env.h"
 #include "proxy/stats.h"
+#include "proxy/supervisor.h"
 
 namespace remora::proxy {
 
@@ -35,6 +38,9 @@ class AdminSource {
   virtual std::string not_ready_reason() const = 0;
   virtual std::string metrics(const std::vector<WorkerReport>& reports) const = 0;
   virtual std::string effective_config() const = 0;
+  virtual std::vector<ClusterView> clusters() const = 0;
+  virtual std::optional<Supervisor::Refused> obey(std::string_view cluster, std::string_view endpoint,
+                                                  Supervisor::Order order) = 0;
 
  protected:
   ~AdminSource() = default;

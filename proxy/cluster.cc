@@ -1,10 +1,32 @@
+// Who exists, who is well, and what came of the attempts. Getting an endpoint is in cluster_acquire.cc.
 #include "proxy/cluster.h"
 
 #include <algorithm>
 
 #include "lb/priority.h"
+#include "proxy/transition_log.h"
 
 namespace remora::proxy {
+
+namespace {
+
+using breaker::CircuitBreaker;
+
+bool limits_connections(const config::Cluster& settings) {
+  return settings.limits.connections != 0 || settings.limits.endpoint_connections != 0;
+}
+
+bool hedges_by_percentile(const config::Config& config, std::size_t cluster) {
+  if (config.clusters[cluster].retry.hedge_percentile > 0) return true;
+  for (const auto& listener : config.listeners) {
+    for (const auto& route : listener.routes) {
+      if (route.retry && route.retry->hedge_percentile > 0) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
 
 ClusterEndpoint::ClusterEndpoint(Env& env, ResolvedEndpoint what, const UpstreamPool::Settings& settings,
                                  ClusterStats& cluster)
@@ -12,20 +34,30 @@ ClusterEndpoint::ClusterEndpoint(Env& env, ResolvedEndpoint what, const Upstream
       address_text(info.address.to_string()),
       pool(env, info.address, settings, stats, cluster) {}
 
-void Lease::finish(Outcome outcome, std::optional<Duration> latency) {
-  if (endpoint_ == nullptr) return;
-  auto* endpoint = std::exchange(endpoint_, nullptr);
-  cluster_->release(*endpoint, outcome, latency);
+void Lease::answered(const breaker::Outcome& outcome, Duration latency) {
+  if (endpoint_ != nullptr) cluster_->answered(*this, outcome, latency);
 }
 
-Cluster::Cluster(Env& env, const config::Cluster& settings, std::string own_zone)
+void Lease::finish(const breaker::Outcome& outcome, std::optional<Duration> latency) {
+  if (endpoint_ == nullptr) return;
+  cluster_->release(*this, outcome, latency);
+}
+
+Cluster::Cluster(Env& env, std::shared_ptr<const config::Config> config, std::size_t index,
+                 std::shared_ptr<ClusterState> state, unsigned worker)
     : env_(env),
-      name_(settings.name),
-      own_zone_(std::move(own_zone)),
-      pool_settings_{
-          .connect_timeout = settings.timeouts.connect, .idle_timeout = settings.timeouts.idle, .limits = {}},
-      balancer_(lb::make_balancer(settings.balance)),
-      tracks_latency_(settings.balance.algorithm == lb::Algorithm::kPeakEwma) {}
+      config_(std::move(config)),
+      settings_(config_->clusters[index]),
+      state_(std::move(state)),
+      worker_(worker),
+      pool_settings_{.connect_timeout = settings_.timeouts.connect,
+                     .idle_timeout = settings_.timeouts.idle,
+                     .limits = {},
+                     .room = limits_connections(settings_) ? &connection_room_ : nullptr},
+      balancer_(lb::make_balancer(settings_.balance)),
+      tracks_latency_(settings_.balance.algorithm == lb::Algorithm::kPeakEwma),
+      tracks_quantile_(hedges_by_percentile(*config_, index)),
+      cluster_scope_(settings_.breaker_scope == config::BreakerScope::kCluster) {}
 
 Cluster::~Cluster() = default;
 
@@ -64,39 +96,72 @@ void Cluster::apply(const std::vector<ResolvedEndpoint>& endpoints) {
   for (const lb::Load& load : loads_) listed_in_flight_ += load.in_flight;
   balancer_->set_endpoints(described);
   refresh_candidates();
+  if (!queue_.empty()) env_.turn.defer(*this);
 }
 
 void Cluster::refresh_candidates() {
+  const TimePoint now = env_.now();
+  seen_version_ = state_->version.load(std::memory_order_acquire);
+  look_again_ = TimePoint::max();
+  ramps_until_ = TimePoint{};
+  sources_.clear();
+  for (const auto& endpoint : endpoints_) {
+    sources_.push_back(endpoint->info.state->sources(now));
+    if (cluster_scope_) sources_.back().breaker_open = false;
+  }
+  panic_ = settings_.health_check && health::in_panic(sources_, settings_.health_check->panic_below);
   std::vector<lb::Standing> standings;
   standings.reserve(endpoints_.size());
-  for (const auto& endpoint : endpoints_) {
-    standings.push_back({.priority = endpoint->info.priority,
-                         .local_zone = !own_zone_.empty() && endpoint->info.zone == own_zone_,
-                         .available = true});
+  for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+    ClusterEndpoint& endpoint = *endpoints_[i];
+    const health::Why before = std::exchange(endpoint.why, health::availability(sources_[i], panic_));
+    const bool available = endpoint.why == health::Why::kAvailable;
+    // What waits in the pool of a failed endpoint is as dead as the endpoint, or keeps it busy for nothing.
+    if (!available && before == health::Why::kAvailable) endpoint.pool.close_idle();
+    if (endpoint.why == health::Why::kBreaker) {
+      look_again_ =
+          std::min(look_again_, endpoint.info.state->breaker.next_wakeup(now).value_or(TimePoint::max()));
+    }
+    const TimePoint since = endpoint.info.state->ramps_since();
+    if (since != TimePoint{}) ramps_until_ = std::max(ramps_until_, since + settings_.slow_start);
+    standings.push_back(
+        {.priority = endpoint.info.priority,
+         .local_zone = !config_->runtime.zone.empty() && endpoint.info.zone == config_->runtime.zone,
+         .available = available});
   }
   lb::choose_candidates(standings, candidates_);
   balancer_->set_candidates(candidates_);
 }
 
-Lease Cluster::acquire(std::optional<std::uint64_t> key, std::span<const std::uint32_t> tried) {
-  const auto index = balancer_->pick(
-      {.loads = loads_, .key = key, .tried = tried, .now = env_.now(), .total_in_flight = listed_in_flight_},
-      env_.random);
-  if (!index) return {};
-  ClusterEndpoint& endpoint = *endpoints_[*index];
-  ++loads_[*index].in_flight;
-  ++endpoint.stats.requests;
-  ++endpoint.stats.requests_active;
-  ++in_flight_;
-  ++listed_in_flight_;
-  return {*this, endpoint};
+// A probe has done its work when the head is there: a long download must not keep the others waiting.
+void Cluster::answered(Lease& lease, const breaker::Outcome& outcome, Duration latency) {
+  if (!lease.ticket_.probe) return;
+  report_to_breaker(lease, outcome, latency);
+  lease.ticket_.probe = false;
+  lease.reported_ = true;
 }
 
-void Cluster::release(ClusterEndpoint& endpoint, Lease::Outcome outcome, std::optional<Duration> latency) {
+void Cluster::report_to_breaker(Lease& lease, const breaker::Outcome& outcome,
+                                std::optional<Duration> latency) {
+  const auto transition =
+      breaker_of(*lease.endpoint_).report(lease.ticket_, outcome, latency, env_.now(), env_.random);
+  if (transition) on_transition(cluster_scope_ ? nullptr : lease.endpoint_, *transition);
+}
+
+void Cluster::release(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency) {
+  ClusterEndpoint& endpoint = *lease.endpoint_;
+  judge(lease, outcome, latency);
+  lease.endpoint_ = nullptr;
+  lease.permits_ = {};
+  lease.connection_ = {};
   --in_flight_;
   --endpoint.stats.requests_active;
-  if (outcome == Lease::Outcome::kFailure) ++endpoint.stats.failures;
   if (latency && tracks_latency_) endpoint.latency.observe(*latency, env_.now());
+  if (latency && tracks_quantile_) latencies_.observe(*latency, env_.now());
+  if (!queue_.empty() || state_->waiting.load() != 0) {
+    room_made_ = true;
+    env_.turn.defer(*this);
+  }
   if (endpoint.index) {
     lb::Load& load = loads_[*endpoint.index];
     --load.in_flight;
@@ -114,15 +179,59 @@ void Cluster::release(ClusterEndpoint& endpoint, Lease::Outcome outcome, std::op
   retired_.erase(gone);
 }
 
+// What came of an attempt, told to everybody who draws conclusions from it.
+void Cluster::judge(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency) {
+  using breaker::Result;
+  const bool cut_short = outcome.result != Result::kResponse && outcome.result != Result::kIgnored;
+  if (cut_short) ++lease.endpoint_->stats.failures;
+  // What a probe's answer has said already is not said twice; that it was cut short later is news.
+  if (!lease.reported_ || cut_short) report_to_breaker(lease, outcome, latency);
+  if (settings_.outlier.enabled) judge_for_outliers(*lease.endpoint_->info.state, outcome);
+  if (!settings_.adaptive.enabled) return;
+  LatencySamples& samples = state_->latency;
+  // An upstream that sheds answers fast, which must not pass for being well.
+  const bool shed = outcome.result == Result::kResponse && (outcome.status == 503 || outcome.status == 429);
+  if (shed || outcome.result == Result::kTimeout) samples.dropped.fetch_add(1, std::memory_order_relaxed);
+  if (!latency || shed) return;
+  samples.responses.fetch_add(1, std::memory_order_relaxed);
+  samples.total_us.fetch_add(static_cast<std::uint64_t>(latency->count()), std::memory_order_relaxed);
+}
+
+void Cluster::judge_for_outliers(EndpointState& state, const breaker::Outcome& outcome) {
+  if (outcome.result == breaker::Result::kIgnored) return;
+  state.judged.fetch_add(1, std::memory_order_relaxed);
+  if (!settings_.breaker.failures.is_failure(outcome)) {
+    if (state.failed_in_a_row.load(std::memory_order_relaxed) != 0) {
+      state.failed_in_a_row.store(0, std::memory_order_relaxed);
+    }
+    return;
+  }
+  state.failed.fetch_add(1, std::memory_order_relaxed);
+  const std::uint32_t in_a_row = state.failed_in_a_row.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (in_a_row == settings_.outlier.consecutive_failures && state_->events != nullptr) {
+    state_->events->on_failures_in_a_row(*state_, state);
+  }
+}
+
+void Cluster::on_transition(const ClusterEndpoint* endpoint, const CircuitBreaker::Transition& transition) {
+  if (endpoint != nullptr && transition.to == CircuitBreaker::Phase::kClosed) {
+    endpoint->info.state->recovered(env_.now());
+  }
+  state_->changed();
+  log_transition(*state_, settings_.name,
+                 endpoint != nullptr ? endpoint->address_text : std::string_view("*"), transition,
+                 env_.now());
+}
+
 ClusterReport Cluster::report() const {
-  ClusterReport report{.name = name_, .stats = stats_, .endpoints = {}};
+  ClusterReport report{.name = settings_.name, .stats = stats_, .endpoints = {}};
+  report.stats.pending = queue_.size();
   for (const auto& endpoint : endpoints_) {
     report.endpoints.push_back({.name = endpoint->info.name,
                                 .address = endpoint->address_text,
                                 .zone = endpoint->info.zone,
                                 .weight = endpoint->info.weight,
                                 .priority = endpoint->info.priority,
-                                .available = true,
                                 .latency_seconds = loads_[*endpoint->index].latency_seconds,
                                 .stats = endpoint->stats});
   }

@@ -1,6 +1,10 @@
-// One upstream service as one worker sees it: its endpoints with their pools, loads and statistics, and the
-// balancer that chooses among those available. The one place where "may this endpoint be used now" is
-// computed.
+// One upstream service as one worker sees it: its endpoints with their pools, loads and statistics, the
+// balancer that chooses among those available, and the queue of requests that wait for a place. The one
+// place where "may this endpoint be used now" is computed, from the state that all workers share
+// (proxy/shared_state.h).
+//
+// Who may be used is looked at anew with the next request after something has changed: the shared version has
+// moved on, or a breaker's time is over. Nobody is told; nothing is swept.
 //
 // Thread: the worker's. Owner: Upstreams. Endpoints are reconciled by address: one that stays keeps its pool,
 // load and numbers; one that goes is retired and dies when its last lease ends.
@@ -12,16 +16,18 @@
 #include <string>
 #include <vector>
 
+#include "breaker/latency_quantile.h"
+#include "health/availability.h"
 #include "lb/balancer.h"
 #include "lb/ewma.h"
 #include "proxy/env.h"
+#include "proxy/lease.h"
+#include "proxy/pending_queue.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats.h"
 #include "proxy/upstream_pool.h"
 
 namespace remora::proxy {
-
-class Cluster;
 
 // One endpoint of a cluster in one worker.
 struct ClusterEndpoint {
@@ -34,65 +40,123 @@ struct ClusterEndpoint {
   lb::Ewma latency;
   UpstreamPool pool;
   std::optional<std::uint32_t> index;  // place in the cluster's list; nullopt when retired
+  health::Why why = health::Why::kAvailable;
 };
 
-// The right to use one endpoint for one attempt. Reports what came of it exactly once: finish(), or
-// destruction (cancelled).
-class Lease final {
- public:
-  enum class Outcome : std::uint8_t { kSuccess, kFailure, kCancelled };
-
-  Lease() = default;
-  Lease(Cluster& cluster, ClusterEndpoint& endpoint) : cluster_(&cluster), endpoint_(&endpoint) {}
-  Lease(Lease&& other) noexcept
-      : cluster_(std::exchange(other.cluster_, nullptr)),
-        endpoint_(std::exchange(other.endpoint_, nullptr)) {}
-  Lease& operator=(Lease&& other) noexcept {
-    std::swap(cluster_, other.cluster_);
-    std::swap(endpoint_, other.endpoint_);
-    return *this;
-  }
-  ~Lease() { finish(Outcome::kCancelled, std::nullopt); }
-
-  explicit operator bool() const { return endpoint_ != nullptr; }
-  ClusterEndpoint& endpoint() const { return *endpoint_; }
-  // `latency`: from the request's sending to the response's head, if one came.
-  void finish(Outcome outcome, std::optional<Duration> latency);
-
- private:
-  Cluster* cluster_ = nullptr;
-  ClusterEndpoint* endpoint_ = nullptr;
+// Why there is no endpoint for a request.
+enum class Denied : std::uint8_t {
+  kNone,
+  kNoEndpoint,   // nobody is there, or nobody is well
+  kBreakerOpen,  // every candidate's breaker is open
+  kRequests,     // the limit of requests in flight
+  kConnections,  // the limit of connections
+  kAdaptive,     // the adaptive limit
 };
 
-class Cluster final {
+// A place may become free: waiting makes sense.
+constexpr bool can_wait(Denied denied) {
+  return denied == Denied::kRequests || denied == Denied::kConnections || denied == Denied::kAdaptive;
+}
+
+struct Acquired {
+  Lease lease;
+  Denied denied = Denied::kNone;
+  Duration retry_after{};  // with kBreakerOpen: when the first of them may be tried again
+};
+
+class Cluster final : private TurnTask {
  public:
-  // `own_zone`: this sidecar's zone, "" for none.
-  Cluster(Env& env, const config::Cluster& settings, std::string own_zone);
-  ~Cluster();
+  // A request that waits for a place.
+  class Waiter : public PendingQueue::Member {
+   public:
+    // Its place has come: an endpoint, or that there is none any more. It is out of the queue.
+    virtual void on_place(Acquired acquired) = 0;
+    std::optional<std::uint64_t> wait_key;  // as acquire() was given it
+
+   protected:
+    ~Waiter() = default;
+  };
+
+  // `own_zone`: this sidecar's zone, "" for none. `worker`: its number.
+  Cluster(Env& env, std::shared_ptr<const config::Config> config, std::size_t index,
+          std::shared_ptr<ClusterState> state, unsigned worker);
+  ~Cluster() override;
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
   // Who exists now. O(n log n).
   void apply(const std::vector<ResolvedEndpoint>& endpoints);
 
-  // Picks an endpoint not in `tried` (indices from Lease::endpoint().index). An empty lease: none is
-  // available.
-  Lease acquire(std::optional<std::uint64_t> key, std::span<const std::uint32_t> tried);
+  // Picks an endpoint if all that limits it allows, one not in `tried` (indices from Lease::endpoint().index)
+  // if there is any.
+  Acquired acquire(std::optional<std::uint64_t> key, std::span<const std::uint32_t> tried);
+  // After Denied::kRequests and the like: waits for a place. False: the queue is full.
+  bool wait(Waiter& waiter);
+  // There are candidates not in `tried`.
+  bool has_untried(std::span<const std::uint32_t> tried) {
+    refresh_if_changed();
+    return candidates_.size() > tried.size();
+  }
+  // Somebody has made room elsewhere in the process.
+  void on_room();
+  // Room for a connection that replaces one found dead, for the endpoint of a lease. nullopt: at the limit.
+  std::optional<UpstreamPool::Permits> permits_to_dial(ClusterEndpoint& endpoint);
 
-  const std::string& name() const { return name_; }
+  const std::string& name() const { return settings_.name; }
+  const config::Cluster& settings() const { return settings_; }
+  ClusterState& state() { return *state_; }
   ClusterStats& stats() { return stats_; }
+  // The latency a share `q` of the responses stays below; nullopt: not enough is known.
+  std::optional<Duration> latency_quantile(double q) const { return latencies_.value(q, env_.now()); }
   ClusterReport report() const;
   // Nothing is in flight: a retired cluster may be destroyed.
-  bool idle() const { return in_flight_ == 0; }
+  bool idle() const { return in_flight_ == 0 && queue_.empty(); }
 
  private:
   friend class Lease;
-  void release(ClusterEndpoint& endpoint, Lease::Outcome outcome, std::optional<Duration> latency);
+
+  // What the pools defer when a connection has become free.
+  struct ConnectionRoom final : TurnTask {
+    explicit ConnectionRoom(Cluster& c) : cluster(c) {}
+    void at_end_of_turn() override {
+      cluster.room_made_ = true;
+      cluster.at_end_of_turn();
+    }
+    Cluster& cluster;
+  };
+
+  void answered(Lease& lease, const breaker::Outcome& outcome, Duration latency);
+  void release(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency);
+  void at_end_of_turn() override;
+
+  Denied take_cluster_permits(Lease& lease);
+  bool take_endpoint(std::uint32_t index, Lease& lease, Denied& denied);
+  Acquired refused(Denied denied) const;
+  bool ramp_rejects(const ClusterEndpoint& endpoint);
+  bool close_an_idle_connection();
+
+  void report_to_breaker(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency);
+  void judge(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency);
+  void judge_for_outliers(EndpointState& state, const breaker::Outcome& outcome);
+  // `endpoint`: null for the cluster's own breaker.
+  void on_transition(const ClusterEndpoint* endpoint, const breaker::CircuitBreaker::Transition& transition);
   void refresh_candidates();
+  void refresh_if_changed() {
+    if (state_->version.load(std::memory_order_acquire) != seen_version_ || env_.now() >= look_again_) {
+      refresh_candidates();
+    }
+  }
+  breaker::CircuitBreaker& breaker_of(const ClusterEndpoint& endpoint) {
+    return cluster_scope_ ? state_->breaker : endpoint.info.state->breaker;
+  }
+  std::uint64_t worker_bit() const { return std::uint64_t{1} << (worker_ % 64); }
+  void serve_queue();
 
   Env& env_;
-  std::string name_;
-  std::string own_zone_;
+  std::shared_ptr<const config::Config> config_;
+  const config::Cluster& settings_;
+  std::shared_ptr<ClusterState> state_;
+  unsigned worker_;
   UpstreamPool::Settings pool_settings_;
   ClusterStats stats_;
   std::unique_ptr<lb::Balancer> balancer_;
@@ -100,9 +164,21 @@ class Cluster final {
   std::vector<std::unique_ptr<ClusterEndpoint>> retired_;
   std::vector<lb::Load> loads_;            // parallel to endpoints_
   std::vector<std::uint32_t> candidates_;  // indices the balancer may pick
+  std::vector<std::uint32_t> avoided_;     // scratch of acquire()
+  std::vector<health::Sources> sources_;   // scratch of refresh_candidates()
   std::uint64_t in_flight_ = 0;            // leases, those of retired endpoints included
   std::uint64_t listed_in_flight_ = 0;     // the sum over loads_
-  bool tracks_latency_ = false;
+  PendingQueue queue_;
+  ConnectionRoom connection_room_{*this};
+  breaker::LatencyQuantile latencies_;  // fed only if somebody asks
+  std::uint64_t seen_version_ = 0;
+  TimePoint look_again_ = TimePoint::max();  // when a breaker's time is over
+  TimePoint ramps_until_{};                  // some endpoint has less than its full share until then
+  bool room_made_ = false;                   // a place was given back in this event
+  bool panic_ = false;
+  bool tracks_latency_;
+  bool tracks_quantile_;
+  bool cluster_scope_;
 };
 
 }  // namespace remora::proxy

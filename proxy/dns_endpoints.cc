@@ -85,7 +85,8 @@ std::vector<std::vector<ResolvedEndpoint>> DnsEndpoints::resolved(const config::
                            .address = std::move(address),
                            .weight = from.weight,
                            .zone = from.zone,
-                           .priority = from.priority});
+                           .priority = from.priority,
+                           .state = nullptr});
     };
     for (const auto& endpoint : cluster.endpoints) {
       if (endpoint.address) {

@@ -1,13 +1,16 @@
-// One request with its response: the place where routing, balancing, pools, timeouts and the log meet. The
-// code is in the order in which a request lives: start -> acquire -> open -> relay -> conclude
+// One request with its response: the place where routing, balancing, limits, retries, timeouts and the log
+// meet. The code is in the order in which a request lives: start -> acquire -> try -> relay -> conclude
 // (docs/architecture.md, "the life of a request").
 //
-//   state      enters by                               leaves by
-//   kIdle      made, or recycled                       start
-//   kOpening   a connection is being dialled           on_stream -> kRelaying; on_connect_failed -> reply
-//   kRelaying  the request went up                     response complete, reply or reset -> kDone
-//   kTunnel    101                                     both directions ended, reset, idle -> kDone
-//   kDone      everything ended                        recycle -> kIdle
+//   state        enters by                           leaves by
+//   kIdle        made, or recycled                   start
+//   kQueued      the cluster's limits are reached    a place -> kTrying; pending timeout -> reply
+//   kBackingOff  an attempt failed, another is due   the pause is over -> kTrying
+//   kTrying      one attempt (or two) under way      response head -> kRelaying; failed -> kBackingOff,
+//                                                    kTrying again, or reply
+//   kRelaying    a response head went down           response complete, reset -> kDone
+//   kTunnel      101                                 both directions ended, reset, idle -> kDone
+//   kDone        everything ended                    recycle -> kIdle
 //
 // Thread: the worker's. Owner: ExchangePool, which recycles it at the end of the turn: an exchange at rest
 // keeps its memory, so that a request on a warm worker allocates nothing.
@@ -18,8 +21,9 @@
 #include <string>
 #include <vector>
 
-#include "breaker/replay.h"
+#include "breaker/retry_policy.h"
 #include "proxy/access_log.h"
+#include "proxy/attempt.h"
 #include "proxy/env.h"
 #include "proxy/http/codec.h"
 #include "proxy/listener_context.h"
@@ -39,7 +43,7 @@ struct Origin {
   bool* reply_logged = nullptr;
 };
 
-class Exchange final : private UpstreamPool::Waiter {
+class Exchange final : private Attempt::Owner, private Cluster::Waiter {
  public:
   class Owner {
    public:
@@ -65,7 +69,7 @@ class Exchange final : private UpstreamPool::Waiter {
   std::size_t slot = 0;
 
  private:
-  enum class State : std::uint8_t { kIdle, kOpening, kRelaying, kTunnel, kDone };
+  enum class State : std::uint8_t { kIdle, kQueued, kBackingOff, kTrying, kRelaying, kTunnel, kDone };
 
   // What the client's side of the connection tells us.
   struct FromClient final : http::Receiver {
@@ -76,85 +80,100 @@ class Exchange final : private UpstreamPool::Waiter {
     void on_reset(const Error& error) override { exchange.on_client_reset(error); }
     Exchange& exchange;
   };
-  // What the upstream's side tells us.
-  struct FromUpstream final : http::Responses {
-    explicit FromUpstream(Exchange& x) : exchange(x) {}
-    void on_informational(http::ResponseHead& head) override { exchange.on_informational(head); }
-    void on_response(http::ResponseHead& head, bool end) override { exchange.on_response(head, end); }
-    void on_upgrade(http::ResponseHead& head) override { exchange.on_upgrade(head); }
-    void on_body(std::string_view bytes, bool end) override { exchange.on_upstream_body(bytes, end); }
-    void on_trailers(const http::FieldList& trailers) override { exchange.on_upstream_trailers(trailers); }
-    void on_writable() override { exchange.on_upstream_writable(); }
-    void on_reset(const Error& error) override { exchange.on_upstream_reset(error); }
-    Exchange& exchange;
-  };
 
-  // In the order of a request's life.
+  // The way up (exchange.cc).
   void begin(const Origin& origin, http::ServerStream& stream, http::RequestHead& head, bool end);
   void route();
+  bool over_rate(RateLimitState* state, const std::optional<config::RateLimit>& limit);
   void forward(const config::Route& route, const config::Forward& forward);
   void apply_request_edits(const config::FieldEdits& edits);
-  void acquire();
-  void open(bool fresh);
-  void on_stream(http::ClientStream& stream, bool reused) override;
-  void on_connect_failed(const Error& error) override;
-
   void on_client_body(std::string_view bytes, bool end);
   void on_client_trailers(const http::FieldList& trailers);
-  void on_client_writable();
   void on_client_reset(const Error& error);
   void keep(std::string_view bytes);
   void request_ended();
 
-  void on_informational(http::ResponseHead& head);
-  void on_response(http::ResponseHead& head, bool end);
-  void on_upgrade(http::ResponseHead& head);
-  void on_upstream_body(std::string_view bytes, bool end);
-  void on_upstream_trailers(const http::FieldList& trailers);
-  void on_upstream_writable();
-  void on_upstream_reset(const Error& error);
-  void on_response_complete();
+  // Attempts (exchange_attempts.cc).
+  void use_cluster(std::size_t index);
+  void acquire();
+  void on_place(Acquired acquired) override;
+  void wait_for_place(Denied denied);
+  void deny(const Acquired& acquired);
+  void fall_back(const config::Fallback& fallback);
+  void begin_attempt(Lease lease);
+  void on_attempt_open(Attempt& attempt) override;
+  void on_attempt_writable(Attempt& attempt) override;
+  void on_attempt_failed(Attempt& attempt, const Error& error, breaker::Result result) override;
+  bool retries_response(Attempt& attempt, const http::ResponseHead& head);
+  bool may_try_again(const breaker::FailedAttempt& failed);
+  bool take_retry();
+  void try_again(const breaker::FailedAttempt& failed);
+  void mark_attempt();
+  void arm_hedge();
+  void hedge();
+  void on_step_timer();
+  breaker::Attempt facts(const Attempt& attempt) const;
+  bool repeatable() const;
+  bool keeps_body() const;
+  unsigned tries() const { return attempts_ - (replayed_ ? 1U : 0U); }
+  Attempt& rival(const Attempt& attempt) { return &attempt == &first_ ? second_ : first_; }
+  // The attempt that takes the request's body as it comes; null while none can.
+  Attempt* taker() { return first_.sent() ? &first_ : second_.sent() ? &second_ : nullptr; }
+  Cluster& cluster() { return upstreams_.at(cluster_); }
 
-  void reply(const LocalReply& reply);
+  // The way down (exchange_response.cc).
+  void on_attempt_informational(Attempt& attempt, http::ResponseHead& head) override;
+  void on_attempt_response(Attempt& attempt, http::ResponseHead& head, bool end) override;
+  void on_attempt_upgrade(Attempt& attempt, http::ResponseHead& head) override;
+  void on_attempt_body(Attempt& attempt, std::string_view bytes, bool end) override;
+  void on_attempt_trailers(Attempt& attempt, const http::FieldList& trailers) override;
+  void on_client_writable();
+  void on_response_complete();
+  void win(Attempt& attempt, State next);
+
+  // The end, and the waits (exchange_end.cc).
+  void reply(const LocalReply& reply, breaker::Result blame = breaker::Result::kIgnored);
   void answer(http::ResponseHead& head, std::string_view body);
   void answer_trace();
-  void abort(Flag flag);
-  void drop_upstream();
-  void conclude(Lease::Outcome outcome);
+  void abort(Flag flag, breaker::Result blame);
+  void conclude(breaker::Result blame);
   void write_log();
   void count_local_reply();
   void done();
-
   void on_timer();
-  std::optional<TimePoint> deadline() const;
+  std::optional<TimePoint> due() const;
   Duration shortest_wait() const;
   void arm_timer();
   void expire();
   std::string_view scheme() const;
+  std::string_view upstream_text() const;
   bool awaits_continue() const;
   bool to_head() const { return request_.method == "HEAD"; }
-  breaker::Attempt attempt() const;
 
   Env& env_;
   Upstreams& upstreams_;
   AccessLog& log_;
   Owner& owner_;
   FromClient from_client_{*this};
-  FromUpstream from_upstream_{*this};
 
   State state_ = State::kIdle;
   Origin origin_;
   http::RequestHead request_;
   std::string client_target_;  // for the log, where a route has changed them
   std::string client_authority_;
-  http::ServerStream* client_ = nullptr;    // null once its exchange has ended
-  http::ClientStream* upstream_ = nullptr;  // null before and after
-  UpstreamConnection* dialling_ = nullptr;
+  http::ServerStream* client_ = nullptr;  // null once its exchange has ended
   const config::Route* route_ = nullptr;
+  const breaker::RetrySettings* retry_ = nullptr;
   std::size_t cluster_ = 0;  // index into the statistics; the listener's local() if none
   std::optional<std::uint64_t> key_;
-  Lease lease_;
+
+  Attempt first_;
+  Attempt second_;             // when hedging
+  Attempt* latest_ = nullptr;  // the winner, or the one begun last
   std::vector<std::uint32_t> tried_;
+  std::string last_upstream_;               // of an attempt that has given its lease back, for the log
+  std::optional<LocalReply> last_failure_;  // what to say if no further attempt can be made
+  breaker::Permit retry_permit_;
 
   std::string kept_body_;  // request bytes that an upstream may still have to be sent
   http::FieldList kept_trailers_;
@@ -166,8 +185,10 @@ class Exchange final : private UpstreamPool::Waiter {
   bool response_ended_ = false;
   bool tunnel_up_ended_ = false;
   bool concluded_ = false;
-  bool reused_ = false;
-  bool replayed_ = false;
+  bool replayed_ = false;  // a dead pooled connection was replaced
+  bool retried_ = false;   // by policy, or hedged
+  bool marked_ = false;    // another hop retries this request
+  bool fell_back_ = false;
   bool continued_ = false;  // a 100 came
 
   Flag flag_ = Flag::kNone;
@@ -177,12 +198,10 @@ class Exchange final : private UpstreamPool::Waiter {
   std::uint64_t bytes_out_ = 0;
   TimePoint started_{};
   TimePoint request_ended_at_{};
-  TimePoint opened_at_{};
-  TimePoint sent_at_{};
   TimePoint last_activity_{};
-  std::optional<Duration> connect_took_;
-  std::optional<Duration> response_took_;
+  std::optional<TimePoint> deadline_;  // the caller's (x-request-timeout-ms)
   MemberTimer<Exchange, &Exchange::on_timer> timer_{*this};
+  MemberTimer<Exchange, &Exchange::on_step_timer> step_timer_{*this};  // pending, backoff, hedge
 };
 
 }  // namespace remora::proxy

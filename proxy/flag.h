@@ -21,8 +21,11 @@ enum class Flag : std::uint8_t {
   kUpstreamClosed,           // UC   reset or closed before or inside the response
   kUpstreamProtocolError,    // UPE
   kUpstreamTimeout,          // UT
-  kUpstreamRetried,          // UR   a dead pooled connection was replaced; the client noticed nothing
+  kUpstreamRetried,          // UR   tried again, with success: the client noticed nothing
   kDownstreamClosed,         // DC   the client left
+  kBreakerOpen,              // CO   every candidate's circuit breaker is open
+  kRateLimited,              // RL
+  kShed,                     // SH   Remora itself is overloaded
   kCount,
 };
 
@@ -30,8 +33,8 @@ inline constexpr std::size_t kFlagCount = static_cast<std::size_t>(Flag::kCount)
 
 // "-" for kNone.
 constexpr std::string_view to_string(Flag flag) {
-  constexpr std::array<std::string_view, kFlagCount> kNames{"-",  "DPE", "DL", "DT",  "NR", "LD", "UH",
-                                                            "UO", "UF",  "UC", "UPE", "UT", "UR", "DC"};
+  constexpr std::array<std::string_view, kFlagCount> kNames{
+      "-", "DPE", "DL", "DT", "NR", "LD", "UH", "UO", "UF", "UC", "UPE", "UT", "UR", "DC", "CO", "RL", "SH"};
   return kNames[static_cast<std::size_t>(flag)];
 }
 

@@ -28,6 +28,9 @@ class HttpDate final {
     return text_;
   }
 
+  // The wall clock's time, for what a peer has written as a date.
+  std::int64_t seconds() const { return clock_(); }
+
   static std::string format(std::int64_t seconds_since_1970);
 
  private:

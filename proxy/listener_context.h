@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/address.h"
-#include "breaker/limiter.h"
 #include "config/config.h"
 #include "proxy/router.h"
 #include "proxy/snapshot.h"
@@ -16,15 +15,15 @@
 namespace remora::proxy {
 
 struct ListenerContext {
-  ListenerContext(std::shared_ptr<const config::Config> from, std::size_t index, ConnectionLimits* limit,
-                  std::string_view via)
+  ListenerContext(std::shared_ptr<const config::Config> from, std::size_t index,
+                  std::shared_ptr<ListenerState> shared, std::string_view via)
       : config(std::move(from)),
         settings(config->listeners[index]),
         router(settings.routes),
         limits{.header_bytes = settings.limits.header_bytes,
                .header_fields = settings.limits.header_fields,
                .body_bytes = settings.limits.body_bytes},
-        connections(limit),
+        state(std::move(shared)),
         pseudonym(via),
         exchanges(config->clusters.size() + 1) {}
 
@@ -34,6 +33,8 @@ struct ListenerContext {
     }
     return false;
   }
+  // The next response is the last one of its connection.
+  bool closing() const { return draining || trimmed; }
   // Where exchanges that no cluster served are counted.
   std::size_t local() const { return exchanges.size() - 1; }
 
@@ -41,11 +42,12 @@ struct ListenerContext {
   const config::Listener& settings;
   Router router;
   http::H1Limits limits;
-  ConnectionLimits* connections;  // shared by all workers; outlives every connection
-  std::string_view pseudonym;     // this process's name in Via; outlives the context
+  std::shared_ptr<ListenerState> state;
+  std::string_view pseudonym;  // this process's name in Via; outlives the context
   ListenerStats stats;
   std::vector<ExchangeStats> exchanges;  // by cluster, the last for replies of our own
-  bool draining = false;                 // every response is the last of its connection
+  bool draining = false;                 // every response is the last of its connection ...
+  bool trimmed = false;                  // ... for a while, since Remora is overloaded
 };
 
 }  // namespace remora::proxy

@@ -60,6 +60,10 @@ std::size_t send_local_reply(Env& env, http::ServerStream& stream, const LocalRe
   head.fields.add(http::FieldId::kContentType, "text/plain");
   if (reply.flag != Flag::kNone)
     head.fields.add(http::FieldId::kXRemoraFlag, "x-remora-flag", to_string(reply.flag));
+  if (reply.retry_after > Duration::zero()) {
+    head.fields.add(http::FieldId::kRetryAfter,
+                    std::to_string(std::chrono::ceil<std::chrono::seconds>(reply.retry_after).count()));
+  }
   if (reply.status == 405) head.fields.add("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH");
   return send_whole(env, stream, head, reply.reason, to_head, reply.close);
 }

@@ -19,6 +19,7 @@ struct LocalReply {
   Flag flag = Flag::kNone;
   std::string_view reason;  // one line, sent as the body
   bool close = false;       // the connection ends with this reply
+  Duration retry_after{};   // when it makes sense to come back; sent in whole seconds, zero = not
 };
 
 // For what a client did wrong before or during a request (side downstream).

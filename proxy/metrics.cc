@@ -1,74 +1,17 @@
 #include "proxy/metrics.h"
 
-#include <prometheus/metric_family.h>
-#include <prometheus/text_serializer.h>
-
 #include <array>
-#include <limits>
-#include <string>
-#include <string_view>
-#include <utility>
 
+#include "proxy/metric_families.h"
+#include "proxy/metrics_resilience.h"
 #include "proxy/report.h"
 
 namespace remora::proxy {
 namespace {
 
-using prometheus::ClientMetric;
-using prometheus::MetricFamily;
-using prometheus::MetricType;
-using Labels = std::vector<ClientMetric::Label>;
+using Labels = MetricFamilies::Labels;
 
-class Families final {
- public:
-  // The metric that the following add() belong to.
-  void begin(MetricType type, std::string_view name, std::string_view help) {
-    all_.push_back({.name = std::string(name), .help = std::string(help), .type = type, .metric = {}});
-  }
-  void counter(std::string_view name, std::string_view help) { begin(MetricType::Counter, name, help); }
-  void gauge(std::string_view name, std::string_view help) { begin(MetricType::Gauge, name, help); }
-  void histogram(std::string_view name, std::string_view help) { begin(MetricType::Histogram, name, help); }
-
-  template <typename Number>
-  void add(Labels labels, Number number) {
-    ClientMetric metric;
-    metric.label = std::move(labels);
-    const auto value = static_cast<double>(number);
-    if (all_.back().type == MetricType::Counter) {
-      metric.counter.value = value;
-    } else {
-      metric.gauge.value = value;
-    }
-    all_.back().metric.push_back(std::move(metric));
-  }
-
-  void add(Labels labels, const Histogram& histogram) {
-    ClientMetric metric;
-    metric.label = std::move(labels);
-    auto& out = metric.histogram;
-    std::uint64_t cumulative = 0;
-    for (std::size_t i = 0; i < histogram.buckets().size(); ++i) {
-      cumulative += histogram.buckets()[i];
-      const double bound = i < Histogram::kBounds ? static_cast<double>(Histogram::bound(i).count()) / 1e6
-                                                  : std::numeric_limits<double>::infinity();
-      out.bucket.push_back({.cumulative_count = cumulative, .upper_bound = bound});
-    }
-    out.sample_count = cumulative;
-    out.sample_sum = histogram.sum_seconds();
-    all_.back().metric.push_back(std::move(metric));
-  }
-
-  // Metrics without a series are left out.
-  std::string text() {
-    std::erase_if(all_, [](const MetricFamily& family) { return family.metric.empty(); });
-    return prometheus::TextSerializer().Serialize(all_);
-  }
-
- private:
-  std::vector<MetricFamily> all_;
-};
-
-void add_requests(Families& out, const WorkerReport& total) {
+void add_requests(MetricFamilies& out, const WorkerReport& total) {
   constexpr std::array<std::string_view, 6> kCodes{"0", "1xx", "2xx", "3xx", "4xx", "5xx"};
   out.counter("remora_requests_total",
               "Finished requests by class of the status sent; 0: the client left before one was.");
@@ -87,23 +30,19 @@ void add_requests(Families& out, const WorkerReport& total) {
 
 // One sample per listener.
 template <typename Number>
-void add_per_listener(Families& out, const WorkerReport& total, Number number) {
+void add_per_listener(MetricFamilies& out, const WorkerReport& total, Number number) {
   for (const ListenerReport& listener : total.listeners) {
     out.add({{"listener", listener.name}}, number(listener.stats));
   }
 }
 
-void add_listeners(Families& out, const WorkerReport& total) {
+void add_listeners(MetricFamilies& out, const WorkerReport& total) {
   out.counter("remora_local_replies_total", "Responses that Remora made itself because of the flag.");
   for (const ListenerReport& listener : total.listeners) {
     for (std::size_t i = 1; i < kFlagCount; ++i) {  // 0 is no flag
       out.add({{"listener", listener.name}, {"flag", std::string(to_string(static_cast<Flag>(i)))}},
               listener.stats.local_replies[i]);
     }
-  }
-  out.counter("remora_limit_hits_total", "Times that a limit turned something away.");
-  for (const ListenerReport& listener : total.listeners) {
-    out.add({{"listener", listener.name}, {"limit", "connections"}}, listener.stats.connections_refused);
   }
   out.counter("remora_accept_paused_total", "Times that accepting paused because file descriptors ran out.");
   add_per_listener(out, total, [](const ListenerStats& s) { return s.accept_paused; });
@@ -118,7 +57,7 @@ Labels endpoint_labels(const ClusterReport& cluster, const EndpointReport& endpo
 }
 
 // One sample per endpoint.
-void add_per_endpoint(Families& out, const WorkerReport& total, std::uint64_t EndpointStats::* number) {
+void add_per_endpoint(MetricFamilies& out, const WorkerReport& total, std::uint64_t EndpointStats::* number) {
   for (const ClusterReport& cluster : total.clusters) {
     for (const EndpointReport& endpoint : cluster.endpoints) {
       out.add(endpoint_labels(cluster, endpoint), endpoint.stats.*number);
@@ -126,7 +65,7 @@ void add_per_endpoint(Families& out, const WorkerReport& total, std::uint64_t En
   }
 }
 
-void add_connections(Families& out, const WorkerReport& total) {
+void add_connections(MetricFamilies& out, const WorkerReport& total) {
   out.gauge("remora_connections", "Open connections.");
   for (const ListenerReport& listener : total.listeners) {
     out.add({{"side", "downstream"}, {"listener", listener.name}}, listener.stats.connections_active);
@@ -140,8 +79,8 @@ void add_connections(Families& out, const WorkerReport& total) {
       Labels idle = active;
       active.push_back({"state", "active"});
       idle.push_back({"state", "idle"});
-      out.add(std::move(active), endpoint.stats.connections_active);
-      out.add(std::move(idle), endpoint.stats.connections_idle);
+      out.add(active, endpoint.stats.connections_active);
+      out.add(idle, endpoint.stats.connections_idle);
     }
   }
   out.counter("remora_connections_total", "Connections accepted from clients, or opened to endpoints.");
@@ -155,7 +94,7 @@ void add_connections(Families& out, const WorkerReport& total) {
   }
 }
 
-void add_clusters(Families& out, const WorkerReport& total) {
+void add_clusters(MetricFamilies& out, const WorkerReport& total) {
   out.counter("remora_upstream_requests_total", "Requests given to the endpoint.");
   add_per_endpoint(out, total, &EndpointStats::requests);
   out.counter("remora_upstream_failures_total",
@@ -166,32 +105,27 @@ void add_clusters(Families& out, const WorkerReport& total) {
   add_per_endpoint(out, total, &EndpointStats::connect_failures);
   out.gauge("remora_endpoint_active_requests", "Requests in flight to the endpoint.");
   add_per_endpoint(out, total, &EndpointStats::requests_active);
-  out.gauge("remora_endpoint_available", "1 when the endpoint may be picked, else 0.");
-  for (const ClusterReport& cluster : total.clusters) {
-    for (const EndpointReport& endpoint : cluster.endpoints) {
-      out.add(endpoint_labels(cluster, endpoint), endpoint.available ? 1 : 0);
-    }
-  }
   out.histogram("remora_upstream_connect_seconds",
                 "Time to open a connection to an endpoint of the cluster.");
   for (const ClusterReport& cluster : total.clusters) {
     out.add({{"cluster", cluster.name}}, cluster.stats.connect_seconds);
   }
-  out.counter("remora_retries_total",
-              "Requests sent again; transparent: a pooled connection turned out to be dead, before any "
-              "response byte.");
-  for (const ClusterReport& cluster : total.clusters) {
-    out.add({{"cluster", cluster.name}, {"outcome", "transparent"}}, cluster.stats.transparent_retries);
-  }
 }
 
-void add_process(Families& out, const std::vector<WorkerReport>& reports, const ProcessInfo& process) {
+void add_process(MetricFamilies& out, const std::vector<WorkerReport>& reports, const ProcessInfo& process) {
   out.counter("remora_access_log_dropped_total",
               "Access log lines lost because they could not be written in time.");
   out.add({}, process.access_log_dropped);
-  out.gauge("remora_loop_lag_seconds", "The longest delay of the worker's event loop since the last scrape.");
+  out.gauge("remora_loop_lag_seconds",
+            "The longest delay of the worker's event loop in the last 15 to 30 seconds.");
   for (const WorkerReport& report : reports) {
     out.add({{"worker", std::to_string(report.worker)}}, static_cast<double>(report.loop_lag.count()) / 1e6);
+  }
+  out.gauge("remora_load_level",
+            "How far the worker sheds load: 0: not; 1: keep-alives end; 2: requests get 503; 3: nothing is "
+            "accepted.");
+  for (const WorkerReport& report : reports) {
+    out.add({{"worker", std::to_string(report.worker)}}, static_cast<unsigned>(report.load));
   }
   out.gauge("remora_build_info", "Always 1; the labels say which build this is.");
   out.add({{"version", process.version}}, 1);
@@ -213,13 +147,15 @@ void add_process(Families& out, const std::vector<WorkerReport>& reports, const 
 
 }  // namespace
 
-std::string exposition(const std::vector<WorkerReport>& reports, const ProcessInfo& process) {
+std::string exposition(const std::vector<WorkerReport>& reports, const std::vector<ClusterView>& views,
+                       const ProcessInfo& process) {
   const WorkerReport total = merge_reports(reports);
-  Families out;
+  MetricFamilies out;
   add_requests(out, total);
   add_listeners(out, total);
   add_connections(out, total);
   add_clusters(out, total);
+  add_resilience(out, total, views);
   add_process(out, reports, process);
   return out.text();
 }

@@ -43,7 +43,6 @@ void add_exchange(ExchangeReport& total, const ExchangeReport& more) {
 }
 
 void add_endpoint(EndpointReport& total, const EndpointReport& more) {
-  total.available = total.available && more.available;
   total.latency_seconds = std::max(total.latency_seconds, more.latency_seconds);
   EndpointStats& sum = total.stats;
   sum.requests += more.stats.requests;
@@ -60,8 +59,19 @@ void merge_endpoints(std::vector<EndpointReport>& total, const std::vector<Endpo
 }
 
 void add_cluster(ClusterReport& total, const ClusterReport& more) {
-  total.stats.connect_seconds.merge(more.stats.connect_seconds);
-  total.stats.transparent_retries += more.stats.transparent_retries;
+  ClusterStats& sum = total.stats;
+  sum.connect_seconds.merge(more.stats.connect_seconds);
+  sum.transparent_retries += more.stats.transparent_retries;
+  sum.retries += more.stats.retries;
+  sum.retry_successes += more.stats.retry_successes;
+  sum.retry_failures += more.stats.retry_failures;
+  sum.hedges += more.stats.hedges;
+  sum.hedge_wins += more.stats.hedge_wins;
+  sum.budget_exhausted += more.stats.budget_exhausted;
+  sum.fallbacks += more.stats.fallbacks;
+  sum.pending += more.stats.pending;
+  sum.pending_timeouts += more.stats.pending_timeouts;
+  add_each(sum.limit_hits, more.stats.limit_hits);
   merge_endpoints(total.endpoints, more.endpoints);
 }
 
@@ -71,6 +81,7 @@ WorkerReport merge_reports(const std::vector<WorkerReport>& reports) {
   WorkerReport total;
   for (const WorkerReport& report : reports) {
     total.loop_lag = std::max(total.loop_lag, report.loop_lag);
+    total.load = std::max(total.load, report.load);
     merge_into(
         total.listeners, report.listeners, [](const ListenerReport& l) { return l.name; }, add_listener);
     merge_into(

@@ -10,9 +10,8 @@
 namespace remora::proxy {
 
 // Listeners are matched by name, exchanges by listener and cluster, clusters by name, endpoints by address
-// within a cluster; the order is that of first sight. Counters and gauges are sums. An endpoint is available
-// when every worker that knows it says so; latency and loop lag are the worst. `worker` of the result means
-// nothing.
+// within a cluster; the order is that of first sight. Counters and gauges are sums; latency, loop lag and
+// load level are the worst. `worker` of the result means nothing.
 WorkerReport merge_reports(const std::vector<WorkerReport>& reports);
 
 }  // namespace remora::proxy

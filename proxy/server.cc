@@ -43,11 +43,18 @@ Server::Server(config::Config config)
            .scratch = scratch_,
            .date = date_},
       resolver_(loop_),
-      dns_(loop_.wheel(), random_, resolver_, [this] { on_endpoints_changed(); }) {}
+      dns_(loop_.wheel(), random_, resolver_, [this] { on_endpoints_changed(); }),
+      supervisor_(std::make_unique<Supervisor>(
+          env_, Supervisor::Ways{
+                    .to_control = [this](auto task) { loop_.post(std::move(task)); },
+                    .to_workers = [this](const ClusterState& cluster,
+                                         std::uint64_t workers) { tell_workers_of_room(cluster, workers); },
+                    .settled = [this] { announce_when_ready(); }})) {}
 
 Server::~Server() {
   for (auto& worker : workers_) worker->stop();
   admin_.reset();
+  supervisor_.reset();
   loop_.turn().finish();
   set_log_sink(nullptr, LogFormat::kText);
 }
@@ -100,13 +107,14 @@ Result<void> Server::bind_listeners() {
   Snapshot next{.generation = 1,
                 .config = config_,
                 .endpoints = dns_.resolved(*config_),
-                .connection_limits = {},
+                .clusters = {},
+                .listeners = {},
                 .listen_addresses = {}};
   for (const auto& listener : config_->listeners) {
     if (auto free = check_port(listener); !free) return free;
-    next.connection_limits.push_back(&limits_.emplace_back(listener.limits.connections));
     next.listen_addresses.push_back(listener.address);
   }
+  supervisor_->supervise(next);
   snapshot_ = std::make_shared<const Snapshot>(next);
   const std::string pseudonym = make_pseudonym(random_);
   for (unsigned i = 0; i < config_->runtime.workers; ++i) {
@@ -116,7 +124,9 @@ Result<void> Server::bind_listeners() {
                                                               .seed = random_.next(),
                                                               .access_log = access_writer_.get(),
                                                               .access_format = config_->log.access.format,
-                                                              .access_sample = config_->log.access.sample}));
+                                                              .access_sample = config_->log.access.sample,
+                                                              .overload = config_->overload,
+                                                              .resident_bytes = &resident_bytes_}));
     if (auto bound = workers_.back()->prepare(snapshot_); !bound) {
       return std::unexpected(Error(bound.error().code, Side::kInternal, Retry::kNo,
                                    "cannot bind a listener: " + bound.error().detail));
@@ -142,6 +152,8 @@ void Server::run() {
   for (auto& worker : workers_) worker->start();
   serving_ = true;
   loop_.post([this] {
+    supervisor_->start();
+    if (config_->overload.memory > 0) measure_memory();
     dns_.watch(*config_);
     on_endpoints_changed();
   });
@@ -152,18 +164,34 @@ void Server::run() {
 
 void Server::on_endpoints_changed() {
   publish();
-  if (!announced_ && dns_.settled()) {
-    announced_ = true;
-    log_info("ready", {{"workers", std::to_string(workers_.size())}});
+  announce_when_ready();
+}
+
+void Server::announce_when_ready() {
+  if (announced_ || !not_ready_reason().empty()) return;
+  announced_ = true;
+  log_info("ready", {{"workers", std::to_string(workers_.size())}});
+}
+
+void Server::measure_memory() {
+  resident_bytes_.store(read_process_info(0).resident_bytes, std::memory_order_relaxed);
+  loop_.wheel().arm_in(memory_timer_, 1s);
+}
+
+void Server::tell_workers_of_room(const ClusterState& cluster, std::uint64_t workers) {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    if ((workers >> (i % 64) & 1U) == 0) continue;
+    workers_[i]->post([&cluster](Worker& worker) { worker.on_room(cluster); });
   }
 }
 
 void Server::publish() {
   auto endpoints = dns_.resolved(*config_);
-  if (endpoints == snapshot_->endpoints) return;
   Snapshot next = *snapshot_;
   ++next.generation;
   next.endpoints = std::move(endpoints);
+  supervisor_->supervise(next);
+  if (next.endpoints == snapshot_->endpoints) return;
   snapshot_ = std::make_shared<const Snapshot>(std::move(next));
   for (auto& worker : workers_) {
     worker->post([snapshot = snapshot_](Worker& w) { static_cast<void>(w.apply(snapshot)); });
@@ -198,11 +226,13 @@ std::string Server::not_ready_reason() const {
   if (draining_) return "draining";
   if (!serving_) return "starting";
   if (!dns_.settled()) return "endpoint names are not resolved yet";
+  if (!supervisor_->settled()) return "the first health checks are not done yet";
   return {};
 }
 
 std::string Server::metrics(const std::vector<WorkerReport>& reports) const {
-  return exposition(reports, read_process_info(access_writer_ ? access_writer_->dropped() : 0));
+  const std::uint64_t dropped = access_writer_ ? access_writer_->dropped() : 0;
+  return exposition(reports, supervisor_->view(), read_process_info(dropped));
 }
 
 std::string Server::effective_config() const { return config::effective_toml(*config_); }

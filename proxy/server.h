@@ -8,12 +8,11 @@
 // Thread: main, which becomes the control thread in run(). Owner: main.
 #pragma once
 
-#include <deque>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "breaker/limiter.h"
 #include "config/config.h"
 #include "proxy/admin.h"
 #include "proxy/collector.h"
@@ -22,6 +21,7 @@
 #include "proxy/net/resolver.h"
 #include "proxy/net/tcp.h"
 #include "proxy/snapshot.h"
+#include "proxy/supervisor.h"
 #include "proxy/worker_thread.h"
 
 namespace remora::proxy {
@@ -52,6 +52,11 @@ class Server final : public AdminSource {
   std::string not_ready_reason() const override;
   std::string metrics(const std::vector<WorkerReport>& reports) const override;
   std::string effective_config() const override;
+  std::vector<ClusterView> clusters() const override { return supervisor_->view(); }
+  std::optional<Supervisor::Refused> obey(std::string_view cluster, std::string_view endpoint,
+                                          Supervisor::Order order) override {
+    return supervisor_->obey(cluster, endpoint, order);
+  }
 
   Result<void> open_logs();
   Result<void> bind_admin();
@@ -59,6 +64,9 @@ class Server final : public AdminSource {
   Result<void> check_port(const config::Listener& listener);
   void publish();
   void on_endpoints_changed();
+  void announce_when_ready();
+  void measure_memory();
+  void tell_workers_of_room(const ClusterState& cluster, std::uint64_t workers);
   void on_terminate();
   void on_worker_drained();
 
@@ -75,11 +83,13 @@ class Server final : public AdminSource {
   net::Resolver resolver_;
   DnsEndpoints dns_;
   std::unique_ptr<Admin> admin_;
-  std::deque<ConnectionLimits> limits_;
+  std::unique_ptr<Supervisor> supervisor_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   Collector collector_{loop_, workers_};
   std::shared_ptr<const Snapshot> snapshot_;
+  std::atomic<std::uint64_t> resident_bytes_{0};  // for the workers; measured if a limit depends on it
   MemberTimer<Server, &Server::exit_now> drain_timer_{*this};
+  MemberTimer<Server, &Server::measure_memory> memory_timer_{*this};
   std::size_t undrained_ = 0;
   bool serving_ = false;
   bool draining_ = false;

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/address.h"
-#include "breaker/limiter.h"
 #include "config/config.h"
+#include "proxy/shared_state.h"
 
 namespace remora::proxy {
 
@@ -22,23 +22,17 @@ struct ResolvedEndpoint {
   std::uint32_t weight = 1;
   std::string zone;
   std::uint32_t priority = 0;
+  std::shared_ptr<EndpointState> state;
   bool operator==(const ResolvedEndpoint&) const = default;
-};
-
-// Of one listener, per process: how many connections are served, and how many more are only told that there
-// are too many.
-struct ConnectionLimits {
-  explicit ConnectionLimits(std::uint32_t most) : served(most), refused(most) {}
-  breaker::Limiter served;
-  breaker::Limiter refused;
 };
 
 struct Snapshot {
   std::uint64_t generation = 0;
   std::shared_ptr<const config::Config> config;
-  std::vector<std::vector<ResolvedEndpoint>> endpoints;  // one list per cluster of the config
-  std::vector<ConnectionLimits*> connection_limits;      // one per listener; owned by the Server
-  std::vector<Address> listen_addresses;                 // one per listener, with the real port
+  std::vector<std::vector<ResolvedEndpoint>> endpoints;   // one list per cluster of the config
+  std::vector<std::shared_ptr<ClusterState>> clusters;    // one per cluster
+  std::vector<std::shared_ptr<ListenerState>> listeners;  // one per listener
+  std::vector<Address> listen_addresses;                  // one per listener, with the real port
 };
 
 }  // namespace remora::proxy

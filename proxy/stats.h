@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "breaker/overload.h"
 #include "proxy/flag.h"
 
 namespace remora::proxy {
@@ -86,9 +87,22 @@ struct EndpointStats {
   std::uint64_t requests_active = 0;
 };
 
+// The limits of a cluster that turn a request away, or make it wait.
+enum class ClusterLimit : std::uint8_t { kRequests, kConnections, kAdaptive, kPending, kRetries, kCount };
+
 struct ClusterStats {
   Histogram connect_seconds;
   std::uint64_t transparent_retries = 0;  // a pooled connection was found dead
+  std::uint64_t retries = 0;              // by policy
+  std::uint64_t retry_successes = 0;      // requests that were retried or hedged, and got a response
+  std::uint64_t retry_failures = 0;       // and those that did not
+  std::uint64_t hedges = 0;
+  std::uint64_t hedge_wins = 0;        // the second attempt's answer was the first
+  std::uint64_t budget_exhausted = 0;  // a retry was due, and not made
+  std::uint64_t fallbacks = 0;
+  std::uint64_t pending = 0;  // waiting now
+  std::uint64_t pending_timeouts = 0;
+  std::array<std::uint64_t, static_cast<std::size_t>(ClusterLimit::kCount)> limit_hits{};
 };
 
 struct ListenerReport {
@@ -109,7 +123,6 @@ struct EndpointReport {
   std::string zone;
   std::uint32_t weight = 1;
   std::uint32_t priority = 0;
-  bool available = true;
   double latency_seconds = 0.0;
   EndpointStats stats;
 };
@@ -125,7 +138,8 @@ struct WorkerReport {
   std::vector<ListenerReport> listeners;
   std::vector<ExchangeReport> exchanges;
   std::vector<ClusterReport> clusters;
-  Duration loop_lag{};  // the worst since the last report
+  Duration loop_lag{};  // the worst of the last 15 to 30 seconds
+  breaker::Overload::Level load = breaker::Overload::Level::kNormal;
 };
 
 }  // namespace remora::proxy

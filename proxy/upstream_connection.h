@@ -33,6 +33,7 @@ class UpstreamConnection final : private HttpLink::Owner {
   bool listed = false;
   bool idle = false;
   TimePoint idle_since{};
+  UpstreamPool::Permits permits;
 
  private:
   enum class State : std::uint8_t { kDialling, kOpen, kGone };

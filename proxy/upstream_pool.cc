@@ -1,7 +1,6 @@
 #include "proxy/upstream_pool.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "proxy/upstream_connection.h"
 
@@ -19,12 +18,14 @@ UpstreamPool::~UpstreamPool() {
   }
 }
 
-UpstreamConnection* UpstreamPool::open(http::Responses& responses, Waiter& waiter, bool fresh) {
+UpstreamConnection* UpstreamPool::open(http::Responses& responses, Waiter& waiter, bool fresh,
+                                       Permits permits) {
   if (!fresh && !available_.empty()) {
     begin(*available_.back(), responses, waiter, true);
     return nullptr;
   }
   UpstreamConnection& connection = connections_.add(std::make_unique<UpstreamConnection>(*this));
+  connection.permits = std::move(permits);
   connection.dial(responses, waiter);
   count();
   return &connection;
@@ -63,6 +64,8 @@ void UpstreamPool::on_turn(UpstreamConnection& connection) {
 
 void UpstreamPool::on_gone(UpstreamConnection& connection) {
   unlist(connection);
+  connection.permits = {};  // now, and not when it is destroyed: somebody may be waiting for them
+  if (settings_.room != nullptr) env_.turn.defer(*settings_.room);
   env_.turn.bury(connections_.take(connection));
   count();
 }
@@ -83,6 +86,7 @@ void UpstreamPool::set_idle(UpstreamConnection& connection, bool idle) {
     return;
   }
   ++idle_;
+  if (settings_.room != nullptr) env_.turn.defer(*settings_.room);
   connection.idle_since = env_.now();
   if (!idle_timer_.armed()) env_.wheel.arm_in(idle_timer_, settings_.idle_timeout);
 }
@@ -94,7 +98,12 @@ void UpstreamPool::retire() {
 }
 
 void UpstreamPool::on_idle_timer() {
-  const TimePoint limit = env_.now() - settings_.idle_timeout;
+  const auto oldest = close_idle_since(env_.now() - settings_.idle_timeout);
+  if (oldest) env_.wheel.arm(idle_timer_, *oldest + settings_.idle_timeout);
+}
+
+// Closes what has been idle since `limit` or longer; returns since when the oldest of the others has been.
+std::optional<TimePoint> UpstreamPool::close_idle_since(TimePoint limit) {
   std::optional<TimePoint> oldest;
   const auto listed = available_;
   for (auto* connection : listed) {
@@ -106,7 +115,16 @@ void UpstreamPool::on_idle_timer() {
     connection->close();
     on_gone(*connection);
   }
-  if (oldest) env_.wheel.arm(idle_timer_, *oldest + settings_.idle_timeout);
+  return oldest;
+}
+
+bool UpstreamPool::close_oldest_idle() {
+  const auto oldest = std::ranges::find_if(available_, &UpstreamConnection::idle);
+  if (oldest == available_.end()) return false;
+  UpstreamConnection& connection = **oldest;
+  connection.close();
+  on_gone(connection);
+  return true;
 }
 
 void UpstreamPool::count() {

@@ -7,9 +7,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/slot_list.h"
+#include "breaker/limiter.h"
 #include "proxy/env.h"
 #include "proxy/http/codec.h"
 #include "proxy/stats.h"
@@ -24,6 +26,13 @@ class UpstreamPool final {
     Duration connect_timeout = 1s;
     Duration idle_timeout = 30s;
     http::H1Limits limits;
+    TurnTask* room = nullptr;  // deferred when a connection has become free or has gone; may be null
+  };
+
+  // The right to have one more connection: of the endpoint and of the cluster, where those are limited.
+  struct Permits {
+    breaker::Permit endpoint;
+    breaker::Permit cluster;
   };
 
   // Who waits for a stream.
@@ -48,14 +57,22 @@ class UpstreamPool final {
   UpstreamPool& operator=(const UpstreamPool&) = delete;
 
   // Gets a stream for one exchange; `responses` is told of the response. `fresh`: dial even if a connection
-  // is idle. Returns what to cancel() with while waiting, or null when on_stream was called already.
-  UpstreamConnection* open(http::Responses& responses, Waiter& waiter, bool fresh);
+  // is idle. `permits` are for a connection that has to be dialled. Returns what to cancel() with while
+  // waiting, or null when on_stream was called already.
+  UpstreamConnection* open(http::Responses& responses, Waiter& waiter, bool fresh, Permits permits = {});
+  // An exchange can be begun without dialling.
+  bool has_available() const { return !available_.empty(); }
 
   // The waiter is no longer interested; the dialling goes on and the connection is kept for others.
   void cancel(UpstreamConnection& dialling);
 
   // No idle connection is kept from now on: those there are close, the others after their exchange.
   void retire();
+  // Closes the idle connections there are: the endpoint has failed. Those that come back later are kept
+  // again.
+  void close_idle() { close_idle_since(TimePoint::max()); }
+  // Closes the one that has been idle the longest; false if there is none.
+  bool close_oldest_idle();
 
   std::size_t size() const { return connections_.size(); }
 
@@ -69,6 +86,7 @@ class UpstreamPool final {
   void unlist(UpstreamConnection& connection);
   void set_idle(UpstreamConnection& connection, bool idle);
   void on_idle_timer();
+  std::optional<TimePoint> close_idle_since(TimePoint limit);
   void count();
 
   Env& env_;

@@ -5,12 +5,18 @@ namespace remora::proxy {
 void Upstreams::apply(const Snapshot& snapshot) {
   if (config_ != snapshot.config) {
     clusters_.clear();
-    for (const auto& cluster : snapshot.config->clusters) {
-      clusters_.push_back(std::make_unique<Cluster>(env_, cluster, snapshot.config->runtime.zone));
+    for (std::size_t i = 0; i < snapshot.config->clusters.size(); ++i) {
+      clusters_.push_back(std::make_unique<Cluster>(env_, snapshot.config, i, snapshot.clusters[i], worker_));
     }
     config_ = snapshot.config;
   }
   for (std::size_t i = 0; i < clusters_.size(); ++i) clusters_[i]->apply(snapshot.endpoints[i]);
+}
+
+void Upstreams::on_room(const ClusterState& state) {
+  for (const auto& cluster : clusters_) {
+    if (&cluster->state() == &state) cluster->on_room();
+  }
 }
 
 std::vector<ClusterReport> Upstreams::report() const {

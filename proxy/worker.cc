@@ -7,6 +7,7 @@ namespace remora::proxy {
 namespace {
 
 constexpr LocalReply kTooManyConnections{503, Flag::kOverflow, "too many connections\n", true};
+constexpr LocalReply kOverloaded{503, Flag::kShed, "this proxy is overloaded\n", true, 1s};
 
 }  // namespace
 
@@ -14,7 +15,7 @@ constexpr LocalReply kTooManyConnections{503, Flag::kOverflow, "too many connect
 class Worker::Acceptor final : public net::Acceptor {
  public:
   Acceptor(Worker& worker, const Snapshot& snapshot, std::size_t index)
-      : context(snapshot.config, index, snapshot.connection_limits[index], worker.pseudonym_),
+      : context(snapshot.config, index, snapshot.listeners[index], worker.pseudonym_),
         timeouts{.header = context.settings.timeouts.header,
                  .keep_alive = context.settings.timeouts.keep_alive,
                  .body_idle = context.settings.timeouts.body_idle},
@@ -48,7 +49,7 @@ Worker::Worker(Env& env, AccessLog& log, unsigned index, std::string pseudonym)
     : env_(env),
       index_(index),
       pseudonym_(std::move(pseudonym)),
-      upstreams_(env),
+      upstreams_(env, index),
       exchanges_(env, upstreams_, log) {}
 
 // Connections first: closing them ends their exchanges, which still need everything else.
@@ -86,11 +87,25 @@ void Worker::drain(std::function<void()> drained) {
   if (downstreams_.empty() && drained_) std::exchange(drained_, nullptr)();
 }
 
+void Worker::set_load(breaker::Overload::Level level) {
+  using Level = breaker::Overload::Level;
+  load_ = level;
+  for (auto& listener : listeners_) {
+    listener->context.trimmed = level >= Level::kTrim;
+    if (!listener->listener) continue;
+    if (level >= Level::kRefuse) {
+      listener->listener->pause();
+    } else {
+      listener->listener->resume();
+    }
+  }
+}
+
 void Worker::accept(ListenerContext& listener, std::unique_ptr<net::Stream> stream) {
   ++listener.stats.connections_total;
-  auto permit = listener.connections->served.try_take();
+  auto permit = listener.state->connections.try_take();
   const bool over_limit = !permit;
-  if (over_limit) permit = listener.connections->refused.try_take();
+  if (over_limit) permit = listener.state->refused.try_take();
   if (!permit) {
     ++listener.stats.connections_refused;
     stream->reset();
@@ -123,6 +138,9 @@ http::Receiver* Worker::on_request(Downstream& downstream, http::ServerStream& s
   if (downstream.over_limit) {
     return exchanges_.take().start_refused(origin_of(downstream), stream, head, end, kTooManyConnections);
   }
+  if (load_ >= breaker::Overload::Level::kShed) {
+    return exchanges_.take().start_refused(origin_of(downstream), stream, head, end, kOverloaded);
+  }
   return exchanges_.take().start(origin_of(downstream), stream, head, end);
 }
 
@@ -144,6 +162,7 @@ void Worker::on_downstream_closed(Downstream& downstream) {
 WorkerReport Worker::report() const {
   WorkerReport report;
   report.worker = index_;
+  report.load = load_;
   for (const auto& listener : listeners_) {
     const ListenerContext& context = listener->context;
     report.listeners.push_back({context.settings.name, listener->bound_address.to_string(), context.stats});

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/slot_list.h"
+#include "breaker/overload.h"
 #include "proxy/access_log.h"
 #include "proxy/downstream.h"
 #include "proxy/env.h"
@@ -34,6 +35,13 @@ class Worker final : public Downstream::Handler {
   // Stops accepting and lets the exchanges end. `drained` is called once no connection is left (maybe at
   // once).
   void drain(std::function<void()> drained);
+
+  // How overloaded this worker is: keep-alives end, new requests get 503, nothing is accepted (each includes
+  // those before).
+  void set_load(breaker::Overload::Level level);
+
+  // Somebody has made room in the cluster with this state, for which a request here may wait.
+  void on_room(const ClusterState& cluster) { upstreams_.on_room(cluster); }
 
   WorkerReport report() const;
   // Where listener `i` of the configuration is bound, with the real port.
@@ -60,6 +68,7 @@ class Worker final : public Downstream::Handler {
   std::vector<std::unique_ptr<Acceptor>> listeners_;
   SlotList<Downstream> downstreams_;
   std::function<void()> drained_;
+  breaker::Overload::Level load_ = breaker::Overload::Level::kNormal;
 };
 
 }  // namespace remora::proxy

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include "proxy/load_monitor.h"
 #include "proxy/net/tcp.h"
 
 namespace remora::proxy {
@@ -21,6 +22,7 @@ struct WorkerThread::Parts {
         log(settings.access_log != nullptr ? settings.access_log->make_producer() : nullptr,
             settings.access_format, settings.access_sample),
         worker(std::make_unique<Worker>(env, log, settings.index, settings.pseudonym)),
+        load(loop.wheel(), *worker, settings.overload, settings.resident_bytes),
         name("worker-" + std::to_string(settings.index)) {}
 
   net::Loop loop;
@@ -32,6 +34,7 @@ struct WorkerThread::Parts {
   Env env;
   AccessLog log;
   std::unique_ptr<Worker> worker;
+  LoadMonitor load;
   std::string name;
 };
 
@@ -48,6 +51,7 @@ const Address& WorkerThread::listen_address(std::size_t i) const { return parts_
 void WorkerThread::start() {
   thread_ = std::thread([parts = parts_.get()] {
     pthread_setname_np(pthread_self(), parts->name.c_str());
+    parts->loop.post([parts] { parts->load.start([parts] { return parts->loop.take_max_lag(); }); });
     parts->loop.run();
     parts->worker.reset();
   });
@@ -63,7 +67,7 @@ void WorkerThread::report(std::move_only_function<void(WorkerReport)> receive) {
   parts_->loop.post([parts = parts_.get(), receive = std::move(receive)]() mutable {
     if (!parts->worker) return;
     WorkerReport report = parts->worker->report();
-    report.loop_lag = parts->loop.take_max_lag();
+    report.loop_lag = parts->load.recent_lag();
     receive(std::move(report));
   });
 }

@@ -4,6 +4,7 @@
 // Thread: main until start(), then as said. Owner: Server.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -23,6 +24,8 @@ class WorkerThread final {
     LogWriter* access_log = nullptr;  // null: off; outlives the thread
     LogFormat access_format = LogFormat::kText;
     double access_sample = 1.0;
+    breaker::Overload::Settings overload;
+    const std::atomic<std::uint64_t>* resident_bytes = nullptr;  // outlives the thread
   };
 
   explicit WorkerThread(const Settings& settings);

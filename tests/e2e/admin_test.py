@@ -3,10 +3,26 @@
 import json
 import shutil
 import subprocess
+import threading
 import tomllib
 
-from harness import (Client, TestCase, answer, eventually, fetch, main, metric_sum, refused_address,
+from harness import (OK, Client, TestCase, answer, eventually, fetch, main, metric_sum, refused_address,
                      request_bytes, simple_config)
+
+EVERYTHING = """
+[cluster.limits]
+connections = 100
+requests = 50
+retries = 10
+[cluster.health_check]
+protocol = "tcp"
+interval = "100ms"
+fall = 1
+panic_below = 0
+[cluster.outlier]
+interval = "60s"
+[cluster.adaptive_concurrency]
+"""
 
 
 class Pages(TestCase):
@@ -212,6 +228,168 @@ endpoints = ["127.0.0.1:{address[1]}"]
         self.assertEqual([200, 200], [client.get("/").status for _ in range(2)])
         self.assertEqual(1, metric_sum(proxy.metrics(), "remora_retries_total", cluster="app"))
         proxy.access.wait(r"\bUR\b")
+
+
+class Resilience(TestCase):
+    """What /clusters and /metrics say while something is wrong: the same."""
+
+    def shown(self, proxy, cluster="app"):
+        """What /clusters says of a cluster."""
+        pages = json.loads(proxy.admin("/clusters").body)["clusters"]
+        return next(page for page in pages if page["name"] == cluster)
+
+    def refused(self):
+        sock, address = refused_address()
+        self.addCleanup(sock.close)
+        return f"127.0.0.1:{address[1]}"
+
+    def assert_samples(self, proxy, expected):
+        samples = proxy.metrics()
+        self.assertEqual(expected, {key: samples.get(key) for key in expected})
+
+    def test_an_open_breaker(self):
+        dead = self.refused()
+        proxy = self.remora(simple_config([dead], cluster="""
+[cluster.breaker]
+consecutive_failures = 2
+open_for = "50s"
+jitter = 0
+[cluster.retry]
+attempts = 1
+"""))
+        self.assertEqual(["UF", "UF", "CO"], [fetch(proxy.address("in")).flag for _ in range(3)])
+        app = self.shown(proxy)
+        self.assertIsNone(app["breaker"], "each endpoint has its own")
+        endpoint = app["endpoints"][0]
+        self.assertEqual((False, "breaker", 2), (endpoint["available"], endpoint["unavailable_because"],
+                                                 endpoint["requests"]))
+        breaker = endpoint["breaker"]
+        self.assertEqual(("open", False, 1), (breaker["state"], breaker["forced"], breaker["openings"]))
+        self.assertTrue(breaker["reason"])
+        self.assertTrue(0 < breaker["probes_in_seconds"] <= 50, breaker)
+        self.assertTrue(0 <= breaker["changed_seconds_ago"] < 50, breaker)
+        labels = f'cluster="app",endpoint="{dead}"'
+        self.assert_samples(proxy, {
+            f"remora_breaker_state{{{labels}}}": 2,
+            f'remora_breaker_transitions_total{{{labels},to="open"}}': 1,
+            f"remora_endpoint_available{{{labels}}}": 0,
+            f'remora_endpoint_healthy{{{labels},source="breaker"}}': 0})
+        self.assertEqual(200, proxy.admin(f"/clusters/app/endpoints/{dead}/close", "POST").status)
+        breaker = self.shown(proxy)["endpoints"][0]["breaker"]
+        self.assertEqual(("closed", "manual", None), (breaker["state"], breaker["reason"],
+                                                      breaker["probes_in_seconds"]))
+        self.assert_samples(proxy, {f"remora_breaker_state{{{labels}}}": 0,
+                                    f"remora_endpoint_available{{{labels}}}": 1})
+
+    def test_a_breaker_of_the_whole_cluster(self):
+        dead = self.refused()
+        proxy = self.remora(simple_config([dead], cluster="""
+[cluster.breaker]
+scope = "cluster"
+consecutive_failures = 1
+[cluster.retry]
+attempts = 1
+"""))
+        self.assertEqual(["UF", "CO"], [fetch(proxy.address("in")).flag for _ in range(2)])
+        app = self.shown(proxy)
+        self.assertEqual("open", app["breaker"]["state"])
+        self.assertIsNone(app["endpoints"][0]["breaker"])
+        states = {key: value for key, value in proxy.metrics().items() if key.startswith("remora_breaker_state")}
+        self.assertEqual({'remora_breaker_state{cluster="app",endpoint="*"}': 2}, states)
+
+    def test_a_failing_check(self):
+        bad, good = self.refused(), self.backend().endpoint
+        proxy = self.remora(simple_config([bad, good], cluster=EVERYTHING))
+        for _ in range(4):
+            self.assertEqual(200, fetch(proxy.address("in")).status)
+        first, second = self.shown(proxy)["endpoints"]
+        self.assertEqual((False, "active_check", "failing"),
+                         (first["available"], first["unavailable_because"], first["health_check"]["state"]))
+        self.assertIn("connect", first["health_check"]["last_reason"])
+        self.assertLess(first["health_check"]["failed_seconds_ago"], 60)
+        self.assertGreaterEqual(first["health_check"]["failures"], 1)
+        self.assertEqual((True, None, "passing", 4),
+                         (second["available"], second["unavailable_because"],
+                          second["health_check"]["state"], second["requests"]))
+        self.assertEqual({"ejected": False, "for_seconds": None, "ejections": 0, "last_reason": None,
+                          "last_detail": None}, second["outlier"])
+        good_labels, bad_labels = (f'cluster="app",endpoint="{address}"' for address in (good, bad))
+        self.assert_samples(proxy, {
+            f'remora_endpoint_healthy{{{bad_labels},source="active"}}': 0,
+            f'remora_endpoint_healthy{{{bad_labels},source="breaker"}}': 1,
+            f'remora_endpoint_healthy{{{bad_labels},source="outlier"}}': 1,
+            f'remora_endpoint_healthy{{{good_labels},source="active"}}': 1,
+            f"remora_endpoint_available{{{bad_labels}}}": 0,
+            f"remora_endpoint_available{{{good_labels}}}": 1,
+            'remora_cluster_panic{cluster="app"}': 0})
+        failed = proxy.metrics()[f'remora_health_checks_total{{{bad_labels},result="fail"}}']
+        self.assertGreaterEqual(failed, first["health_check"]["failures"])
+
+    def test_everything_on_passes_promtool(self):
+        proxy = self.remora(simple_config([self.backend().endpoint], cluster=EVERYTHING))
+        self.assertEqual(200, fetch(proxy.address("in")).status)
+        body = proxy.admin("/metrics").body
+        done = subprocess.run([shutil.which("promtool"), "check", "metrics"], input=body, capture_output=True,
+                              timeout=30, check=False)
+        self.assertEqual((0, b"", b""), (done.returncode, done.stdout, done.stderr))
+        for name in (b"remora_concurrency_limit", b"remora_limit_in_use", b"remora_retry_budget_left",
+                     b"remora_load_level", b"remora_health_checks_total"):
+            self.assertIn(b"\n# TYPE " + name + b" ", body)
+        limits = self.shown(proxy)["limits"]
+        self.assertEqual([100, 50, 10], [limits[key]["limit"] for key in ("connections", "requests", "retries")])
+        self.assertGreaterEqual(limits["adaptive"]["limit"], 1)
+
+    def test_retries(self):
+        proxy = self.remora(simple_config([self.refused(), self.backend().endpoint], cluster="""
+[cluster.breaker]
+enabled = false
+"""))
+        for _ in range(8):
+            self.assertEqual(200, fetch(proxy.address("in")).status)
+        app = self.shown(proxy)
+        retried = app["endpoints"][0]["requests"]
+        self.assertGreaterEqual(retried, 4, "every second pick is the dead one")
+        self.assertEqual({"made": retried, "succeeded": retried, "failed": 0, "hedges": 0, "hedge_wins": 0,
+                          "budget_exhausted": 0, "transparent": 0}, app["retries"])
+        self.assert_samples(proxy, {
+            'remora_retries_total{cluster="app",outcome="success"}': retried,
+            'remora_retries_total{cluster="app",outcome="failure"}': 0,
+            'remora_retries_total{cluster="app",outcome="transparent"}': 0})
+
+    def test_a_full_cluster(self):
+        """One request in flight, one that waits, one that is turned away."""
+        go = threading.Event()
+
+        def script(upstream, request):
+            upstream.body(request)
+            go.wait()
+            upstream.send(OK)
+        backend = self.backend(script)
+        self.addCleanup(go.set)
+        proxy = self.remora(simple_config([backend.endpoint], cluster="""
+[cluster.limits]
+requests = 1
+pending = 1
+pending_timeout = "60s"
+"""))
+        clients = [self.client(proxy.address("in")) for _ in range(2)]
+        for n, client in enumerate(clients):
+            client.send(request_bytes("GET", "/"))
+            eventually(lambda n=n: self.shown(proxy)["limits"]["pending"]["in_use"] == n
+                       and self.shown(proxy)["limits"]["requests"]["in_use"] == 1, "the request's place")
+        self.assertEqual((503, "UO"), ((r := fetch(proxy.address("in"))).status, r.flag))
+        self.assertEqual({"limit": 1, "in_use": 1}, self.shown(proxy)["limits"]["requests"])
+        self.assert_samples(proxy, {
+            'remora_limit_in_use{cluster="app",limit="requests"}': 1,
+            'remora_limit_in_use{cluster="app",limit="pending"}': 1,
+            'remora_limit_hits_total{cluster="app",limit="requests"}': 2,
+            'remora_limit_hits_total{cluster="app",limit="pending"}': 1,
+            'remora_pending_requests{cluster="app"}': 1})
+        go.set()
+        self.assertEqual([200, 200], [client.response().status for client in clients])
+        self.assert_samples(proxy, {'remora_limit_in_use{cluster="app",limit="requests"}': 0,
+                                    'remora_pending_requests{cluster="app"}': 0,
+                                    'remora_pending_timeouts_total{cluster="app"}': 0})
 
 
 if __name__ == "__main__":

@@ -45,9 +45,13 @@ cluster = "expect"
 [[cluster]]
 name = "app"
 endpoints = ["{app}"]
+breaker = {{ enabled = false }}
+retry = {{ attempts = 1 }}
 [[cluster]]
 name = "expect"
 endpoints = ["{expect}"]
+breaker = {{ enabled = false }}
+retry = {{ attempts = 1 }}
 """
 
 

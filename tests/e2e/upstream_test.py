@@ -90,7 +90,7 @@ class Upstreams(TestCase):
                 return False
             upstream.send(OK)
         backend = self.backend(script)
-        _, address = connect_to(self, backend)
+        _, address = connect_to(self, backend, cluster="retry = { attempts = 1 }")
         client = self.client(address)
         self.assertEqual(200, client.get("/1").status)
         response = client.get("/dead")

@@ -413,7 +413,8 @@ TEST_CASE("an endpoint that is removed finishes what it has begun") {
   client->send(kGet);
   w.settle();
   REQUIRE(a.size() == 1);
-  w.apply_endpoints({{{.name = "b", .address = *Address::parse("10.0.0.2:80"), .zone = {}}}});
+  w.apply_endpoints(
+      {{{.name = "b", .address = *Address::parse("10.0.0.2:80"), .zone = {}, .state = nullptr}}});
   w.settle();
   a[0].send(kOk);
   w.settle();

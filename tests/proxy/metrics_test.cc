@@ -7,73 +7,16 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <set>
 #include <sstream>
 #include <string>
-#include <utility>
 #include <vector>
+
+#include "tests/proxy/metrics_fixture.h"
 
 namespace remora::proxy {
 namespace {
-
-EndpointReport endpoint_report(std::string address, bool available, const EndpointStats& stats) {
-  EndpointReport report;
-  report.name = "app.local:3000";
-  report.address = std::move(address);
-  report.available = available;
-  report.stats = stats;
-  return report;
-}
-
-// Two workers that have seen the same listener, cluster and endpoint, and one thing each of its own.
-std::vector<WorkerReport> two_workers() {
-  std::vector<WorkerReport> reports(2);
-  for (unsigned i = 0; i < 2; ++i) {
-    WorkerReport& report = reports[i];
-    report.worker = i;
-    report.loop_lag = Duration{1500 * (i + 1)};
-    ListenerStats listener;
-    listener.connections_total = 10 + i;
-    listener.connections_active = 3;
-    listener.connections_refused = 1;
-    listener.accept_paused = i;
-    listener.bytes.received = 1000;
-    listener.bytes.sent = 2000;
-    listener.local_replies[static_cast<std::size_t>(Flag::kNoRoute)] = 2;
-    report.listeners.push_back({.name = "in", .address = "127.0.0.1:8080", .stats = listener});
-    ExchangeStats exchange;
-    exchange.count(200, 100us);
-    exchange.count(204, 64us);
-    exchange.count(503, 2ms);
-    exchange.count(0, 100s);
-    report.exchanges.push_back({.listener = "in", .cluster = "app", .stats = exchange});
-    EndpointStats endpoint;
-    endpoint.requests = 5;
-    endpoint.failures = 1;
-    endpoint.connections_total = 4;
-    endpoint.connect_failures = 2;
-    endpoint.connections_active = 1;
-    endpoint.connections_idle = 7;
-    endpoint.requests_active = 1;
-    ClusterReport cluster{.name = "app", .stats = {}, .endpoints = {}};
-    cluster.stats.connect_seconds.observe(300us);
-    cluster.stats.transparent_retries = 6;
-    cluster.endpoints.push_back(endpoint_report("10.0.0.1:3000", true, endpoint));
-    if (i == 1) cluster.endpoints.push_back(endpoint_report("10.0.0.2:3000", false, {}));
-    report.clusters.push_back(std::move(cluster));
-  }
-  return reports;
-}
-
-ProcessInfo process() {
-  ProcessInfo info = read_process_info(9);
-  info.version = "1.2.3";
-  return info;
-}
-
-bool has_line(const std::string& text, const std::string& line) {
-  return text.starts_with(line + "\n") || text.find("\n" + line + "\n") != std::string::npos;
-}
 
 std::set<std::string> metric_names(const std::string& text) {
   std::set<std::string> names;
@@ -85,7 +28,7 @@ std::set<std::string> metric_names(const std::string& text) {
 }
 
 TEST_CASE("the numbers of all workers are added up by name") {
-  const std::string text = exposition(two_workers(), process());
+  const std::string text = exposition(two_workers(), two_clusters(), process());
   for (const char* const line : {
            R"(remora_requests_total{listener="in",cluster="app",code="2xx"} 4)",
            R"(remora_requests_total{listener="in",cluster="app",code="5xx"} 2)",
@@ -101,9 +44,6 @@ TEST_CASE("the numbers of all workers are added up by name") {
            R"(remora_upstream_failures_total{cluster="app",endpoint="10.0.0.1:3000"} 2)",
            R"(remora_upstream_connect_failures_total{cluster="app",endpoint="10.0.0.1:3000"} 4)",
            R"(remora_endpoint_active_requests{cluster="app",endpoint="10.0.0.1:3000"} 2)",
-           R"(remora_endpoint_available{cluster="app",endpoint="10.0.0.1:3000"} 1)",
-           R"(remora_endpoint_available{cluster="app",endpoint="10.0.0.2:3000"} 0)",
-           R"(remora_retries_total{cluster="app",outcome="transparent"} 12)",
            R"(remora_local_replies_total{listener="in",flag="NR"} 4)",
            R"(remora_limit_hits_total{listener="in",limit="connections"} 2)",
            R"(remora_accept_paused_total{listener="in"} 1)",
@@ -111,6 +51,8 @@ TEST_CASE("the numbers of all workers are added up by name") {
            R"(remora_sent_bytes_total{listener="in"} 4000)",
            R"(remora_access_log_dropped_total 9)",
            R"(remora_loop_lag_seconds{worker="1"} 0.003)",
+           R"(remora_load_level{worker="0"} 0)",
+           R"(remora_load_level{worker="1"} 2)",
            R"(remora_build_info{version="1.2.3"} 1)",
        }) {
     CAPTURE(line);
@@ -118,8 +60,18 @@ TEST_CASE("the numbers of all workers are added up by name") {
   }
 }
 
+TEST_CASE("no two series are the same") {
+  std::istringstream stream(exposition(two_workers(), two_clusters(), process()));
+  std::set<std::string> seen;
+  for (std::string line; std::getline(stream, line);) {
+    CAPTURE(line);
+    CHECK(seen.insert(line.starts_with('#') ? line : line.substr(0, line.rfind(' '))).second);
+  }
+  CHECK(seen.size() > 100);
+}
+
 TEST_CASE("a histogram is cumulative, in seconds, and complete") {
-  const std::string text = exposition(two_workers(), process());
+  const std::string text = exposition(two_workers(), two_clusters(), process());
   for (const char* const line : {
            R"(remora_request_seconds_bucket{listener="in",cluster="app",le="6.4e-05"} 2)",
            R"(remora_request_seconds_bucket{listener="in",cluster="app",le="0.000128"} 4)",
@@ -156,11 +108,12 @@ TEST_CASE("bucket bounds are inclusive and every duration has a bucket") {
 TEST_CASE("label values are escaped") {
   std::vector<WorkerReport> reports(1);
   reports[0].listeners.push_back({.name = "a\"b\\c\nd", .address = {}, .stats = {}});
-  CHECK(has_line(exposition(reports, process()), R"(remora_accept_paused_total{listener="a\"b\\c\nd"} 0)"));
+  CHECK(
+      has_line(exposition(reports, {}, process()), R"(remora_accept_paused_total{listener="a\"b\\c\nd"} 0)"));
 }
 
-TEST_CASE("without workers there are the process's own metrics only") {
-  for (const std::string& name : metric_names(exposition({}, process()))) {
+TEST_CASE("without workers and clusters there are the process's own metrics only") {
+  for (const std::string& name : metric_names(exposition({}, {}, process()))) {
     CAPTURE(name);
     const bool own = name.starts_with("process_") || name == "remora_build_info" ||
                      name == "remora_access_log_dropped_total";
@@ -185,7 +138,7 @@ TEST_CASE("promtool finds nothing to say about the exposition") {
   char path[] = "/tmp/remora-metrics-XXXXXX";
   const int file = ::mkstemp(path);
   REQUIRE(file >= 0);
-  const std::string text = exposition(two_workers(), process());
+  const std::string text = exposition(two_workers(), two_clusters(), process());
   REQUIRE(::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()));
   ::close(file);
   const std::string command = "promtool check metrics < " + std::string(path) + " 2>&1";
@@ -200,14 +153,37 @@ TEST_CASE("promtool finds nothing to say about the exposition") {
   CHECK(said.empty());
 }
 
-TEST_CASE("docs/metrics.md describes exactly the metrics there are") {
+std::string documentation() {
   std::ifstream stream(REMORA_SOURCE_DIR "/docs/metrics.md");
   REQUIRE(stream);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+TEST_CASE("docs/metrics.md describes exactly the metrics there are") {
+  std::istringstream stream(documentation());
   std::set<std::string> documented;
   for (std::string line; std::getline(stream, line);) {
     if (line.starts_with("| `")) documented.insert(line.substr(3, line.find_first_of("`{", 3) - 3));
   }
-  CHECK(documented == metric_names(exposition(two_workers(), process())));
+  CHECK(documented == metric_names(exposition(two_workers(), two_clusters(), process())));
+}
+
+TEST_CASE("the queries and alerts in docs/metrics.md name metrics that exist") {
+  const std::set<std::string> names = metric_names(exposition(two_workers(), two_clusters(), process()));
+  const std::string text = documentation();
+  const std::size_t begin = text.find("## Questions and queries");
+  REQUIRE(begin != std::string::npos);
+  const std::string queries = text.substr(begin);
+  std::set<std::string> queried;
+  for (std::size_t at = queries.find("remora_"); at != std::string::npos;
+       at = queries.find("remora_", at + 1)) {
+    std::string name = queries.substr(at, queries.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", at) - at);
+    if (name.ends_with("_bucket")) name.resize(name.size() - std::string("_bucket").size());
+    CAPTURE(name);
+    CHECK(names.contains(name));
+    queried.insert(name);
+  }
+  CHECK(queried.size() > 15);
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ timeout = "0s"
 [[cluster]]
 name = "far"
 endpoints = ["10.0.0.9:80"]
+retry = { attempts = 1 }
 )";
 
 constexpr std::string_view kFar = R"(
@@ -35,6 +36,7 @@ timeout = "0s"
 [[cluster]]
 name = "app"
 endpoints = ["10.0.0.1:80"]
+retry = { attempts = 1 }
 )";
 
 const proxy::Codecs kMuxUpstream{
@@ -49,9 +51,10 @@ struct Pair {
   Pair() {
     auto snapshot = std::make_shared<proxy::Snapshot>();
     snapshot->config = World::load(kFar);
-    snapshot->connection_limits = {&unlimited};
     snapshot->listen_addresses = {snapshot->config->listeners[0].address};
-    snapshot->endpoints = {{{.name = "app", .address = *Address::parse("10.0.0.1:80"), .zone = {}}}};
+    snapshot->endpoints = {
+        {{.name = "app", .address = *Address::parse("10.0.0.1:80"), .zone = {}, .state = nullptr}}};
+    states.fill(*snapshot, TimePoint{});
     far = std::make_unique<proxy::Worker>(far_env, log, 1, "remora-far");
     REQUIRE(far->apply(snapshot).has_value());
   }
@@ -92,7 +95,6 @@ struct Pair {
     REQUIRE(far->connections() == 1);
   }
 
-  proxy::ConnectionLimits unlimited{0};
   proxy::AccessLog log{nullptr, LogFormat::kText, 1.0};
   World near{kNear, 1, kMuxUpstream};
   http::H1Scratch far_scratch;
@@ -104,6 +106,7 @@ struct Pair {
                      .scratch = far_scratch,
                      .date = near.env().date,
                      .codecs = kMuxDownstream};
+  proxy::StateRegistry states{near.env().random, nullptr};
   std::unique_ptr<proxy::Worker> far;
   RawServer& backend = near.backend("10.0.0.1:80");
   std::vector<std::unique_ptr<RawPeer>> clients;

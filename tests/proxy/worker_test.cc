@@ -205,13 +205,13 @@ TEST_CASE("running out of descriptors pauses accepting and is counted") {
 TEST_CASE("a listener that cannot be bound leaves none bound") {
   TestEnv t;
   proxy::AccessLog log(nullptr, LogFormat::kText, 1.0);
-  proxy::ConnectionLimits unlimited(0);
+  proxy::StateRegistry states(t.random, nullptr);
   auto snapshot = std::make_shared<proxy::Snapshot>();
   snapshot->config = World::load(kTwoListeners);
   snapshot->endpoints.resize(1);
-  snapshot->connection_limits = {&unlimited, &unlimited};
   for (const auto& listener : snapshot->config->listeners)
     snapshot->listen_addresses.push_back(listener.address);
+  states.fill(*snapshot, t.wheel.now());
   t.network.at(snapshot->listen_addresses[1]).listen_error = Error(ErrorCode::kAddressInUse, Side::kInternal);
   proxy::Worker worker(t.env, log, 0, "remora-test");
   const auto applied = worker.apply(snapshot);

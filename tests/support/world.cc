@@ -55,8 +55,6 @@ void World::start(std::shared_ptr<const config::Config> config, proxy::AccessLog
   auto snapshot = std::make_shared<proxy::Snapshot>();
   snapshot->config = std::move(config);
   for (const auto& listener : snapshot->config->listeners) {
-    limits_.push_back(std::make_unique<proxy::ConnectionLimits>(listener.limits.connections));
-    snapshot->connection_limits.push_back(limits_.back().get());
     snapshot->listen_addresses.push_back(listener.address);
   }
   for (const auto& cluster : snapshot->config->clusters) {
@@ -67,9 +65,11 @@ void World::start(std::shared_ptr<const config::Config> config, proxy::AccessLog
                            .address = *endpoint.address,
                            .weight = endpoint.weight,
                            .zone = endpoint.zone,
-                           .priority = endpoint.priority});
+                           .priority = endpoint.priority,
+                           .state = nullptr});
     }
   }
+  states_.fill(*snapshot, wheel_.now());
   worker_ = std::make_unique<proxy::Worker>(env_, log, 0, "remora-test");
   snapshot_ = snapshot;
   if (!worker_->apply(snapshot_)) std::abort();
@@ -119,6 +119,7 @@ void World::apply_endpoints(std::vector<std::vector<proxy::ResolvedEndpoint>> en
   auto next = std::make_shared<proxy::Snapshot>(*snapshot_);
   ++next->generation;
   next->endpoints = std::move(endpoints);
+  states_.fill(*next, wheel_.now());
   snapshot_ = next;
   if (!worker_->apply(snapshot_)) std::abort();
   turn_.finish();

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/state_registry.h"
 #include "proxy/worker.h"
 #include "tests/support/fake_network.h"
 #include "tests/support/raw_peer.h"
@@ -55,9 +56,11 @@ class World final {
   proxy::Worker& worker() { return *worker_; }
   TimerWheel& wheel() { return wheel_; }
   proxy::Env& env() { return env_; }
+  // What all workers would share, cluster by cluster.
+  proxy::StateRegistry& states() { return states_; }
   // The access log so far, a line each.
   std::vector<std::string> log();
-  std::uint64_t connection_permits() const { return limits_.front()->served.in_use(); }
+  std::uint64_t connection_permits() const { return snapshot_->listeners.front()->connections.in_use(); }
 
  private:
   void start(std::shared_ptr<const config::Config> config, proxy::AccessLog& log);
@@ -73,7 +76,7 @@ class World final {
   int log_fd_ = -1;
   std::unique_ptr<LogWriter> log_writer_;
   std::unique_ptr<proxy::AccessLog> log_;
-  std::vector<std::unique_ptr<proxy::ConnectionLimits>> limits_;
+  proxy::StateRegistry states_{random_, nullptr};
   std::shared_ptr<const proxy::Snapshot> snapshot_;
   std::vector<std::pair<std::string, std::unique_ptr<RawServer>>> backends_;
   std::unique_ptr<proxy::Worker> worker_;

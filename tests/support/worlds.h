@@ -6,7 +6,7 @@
 
 namespace remora::testing {
 
-// One listener, one cluster of one endpoint.
+// One listener, one cluster of one endpoint, tried once: what goes wrong shows at once.
 inline constexpr std::string_view kOneBackend = R"(
 [[listener]]
 name = "in"
@@ -16,6 +16,7 @@ cluster = "app"
 [[cluster]]
 name = "app"
 endpoints = ["10.0.0.1:80"]
+retry = { attempts = 1 }
 )";
 
 // One listener, one cluster of two endpoints, round robin.

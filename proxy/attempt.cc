@@ -1,0 +1,119 @@
+#include "proxy/attempt.h"
+
+#include "proxy/cluster.h"
+#include "proxy/flag.h"
+
+namespace remora::proxy {
+
+using breaker::Result;
+
+namespace {
+
+// The next hop is a Remora that has refused the request without trying (docs/architecture.md).
+bool is_shed(const http::ResponseHead& head) {
+  const auto flag = head.fields.get(http::FieldId::kXRemoraFlag);
+  if (!flag) return false;
+  for (const Flag shed : {Flag::kOverflow, Flag::kBreakerOpen, Flag::kRateLimited, Flag::kShed}) {
+    if (*flag == to_string(shed)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void Attempt::begin(Lease lease, Duration per_try) {
+  lease_ = std::move(lease);
+  if (per_try > Duration::zero()) env_.wheel.arm_in(timer_, per_try);
+  dial(false, lease_.take_connection_permits());
+}
+
+void Attempt::begin_again(UpstreamPool::Permits permits) { dial(true, std::move(permits)); }
+
+void Attempt::dial(bool fresh, UpstreamPool::Permits permits) {
+  state_ = State::kDialling;
+  opened_at_ = env_.now();
+  response_took_.reset();
+  was_sent_ = shed_ = false;
+  const std::uint32_t dial = ++dials_;
+  auto* dialling = lease_.endpoint().pool.open(*this, *this, fresh, std::move(permits));
+  // A failed dial may already have been followed by another, and an idle connection is in use by now.
+  if (dials_ == dial && state_ == State::kDialling) dialling_ = dialling;
+}
+
+void Attempt::on_stream(http::ClientStream& stream, bool reused) {
+  if (dialling_ != nullptr) connect_took_ = env_.now() - opened_at_;
+  dialling_ = nullptr;
+  stream_ = &stream;
+  reused_ = reused;
+  was_sent_ = true;
+  sent_at_ = env_.now();
+  state_ = State::kSent;
+  owner_.on_attempt_open(*this);
+}
+
+void Attempt::on_connect_failed(const Error& error) {
+  dialling_ = nullptr;
+  timer_.cancel();
+  state_ = State::kFree;
+  owner_.on_attempt_failed(*this, error, Result::kConnectFailure);
+}
+
+void Attempt::answered(const http::ResponseHead& head) {
+  timer_.cancel();
+  state_ = State::kAnswering;
+  response_took_ = env_.now() - sent_at_;
+  shed_ = is_shed(head);
+  lease_.answered(shed_ ? breaker::Outcome{} : breaker::Outcome{Result::kResponse, head.status},
+                  *response_took_);
+}
+
+void Attempt::on_response(http::ResponseHead& head, bool end) {
+  answered(head);
+  owner_.on_attempt_response(*this, head, end);
+}
+
+void Attempt::on_upgrade(http::ResponseHead& head) {
+  answered(head);
+  owner_.on_attempt_upgrade(*this, head);
+}
+
+void Attempt::on_reset(const Error& error) {
+  stream_ = nullptr;
+  timer_.cancel();
+  state_ = State::kFree;
+  owner_.on_attempt_failed(*this, error, Result::kReset);
+}
+
+void Attempt::on_timer() {
+  const Result result = state_ == State::kDialling ? Result::kConnectFailure : Result::kTimeout;
+  drop();
+  owner_.on_attempt_failed(*this, Error(ErrorCode::kTimedOut, Side::kUpstream), result);
+}
+
+void Attempt::complete(unsigned status, bool request_done) {
+  if (request_done) stream_ = nullptr;
+  drop();
+  conclude(shed_ ? breaker::Outcome{} : breaker::Outcome{Result::kResponse, status});
+}
+
+void Attempt::give_up(const breaker::Outcome& outcome) {
+  drop();
+  conclude(outcome);
+}
+
+void Attempt::drop() {
+  state_ = State::kFree;
+  timer_.cancel();
+  if (dialling_ != nullptr) lease_.endpoint().pool.cancel(*std::exchange(dialling_, nullptr));
+  if (stream_ != nullptr) std::exchange(stream_, nullptr)->reset();
+}
+
+void Attempt::conclude(const breaker::Outcome& outcome) { lease_.finish(outcome, response_took_); }
+
+void Attempt::recycle() {
+  connect_took_.reset();
+  response_took_.reset();
+  reused_ = false;
+}
+
+}  // namespace remora::proxy

@@ -1,0 +1,110 @@
+// One try of an exchange at one endpoint: its lease, its connection, its own timeout. An exchange has one at
+// a time, or two when it hedges.
+//
+//   state        enters by                    leaves by
+//   kFree        made, or the try is over     begin -> kDialling
+//   kDialling    begin                        on_stream -> kSent; failed -> kFree
+//   kSent        a stream is there            response head -> kAnswering; failed, timeout -> kFree
+//   kAnswering   response head or 101         complete, cancel -> kFree; failed -> kFree
+//
+// Thread: the worker's. Owner: the Exchange, which is told everything through Owner, and gives the lease's
+// outcome back with complete(), give_up() or after on_attempt_failed().
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "proxy/env.h"
+#include "proxy/http/codec.h"
+#include "proxy/lease.h"
+
+namespace remora::proxy {
+
+class Attempt final : private http::Responses, private UpstreamPool::Waiter {
+ public:
+  class Owner {
+   public:
+    // A stream is there: the request is to be sent.
+    virtual void on_attempt_open(Attempt& attempt) = 0;
+    virtual void on_attempt_informational(Attempt& attempt, http::ResponseHead& head) = 0;
+    virtual void on_attempt_response(Attempt& attempt, http::ResponseHead& head, bool end) = 0;
+    virtual void on_attempt_upgrade(Attempt& attempt, http::ResponseHead& head) = 0;
+    virtual void on_attempt_body(Attempt& attempt, std::string_view bytes, bool end) = 0;
+    virtual void on_attempt_trailers(Attempt& attempt, const http::FieldList& trailers) = 0;
+    virtual void on_attempt_writable(Attempt& attempt) = 0;
+    // It is over without a complete response; the lease is still held: fail() or begin_again() follows.
+    virtual void on_attempt_failed(Attempt& attempt, const Error& error, breaker::Result result) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  Attempt(Env& env, Owner& owner) : env_(env), owner_(owner) {}
+
+  // `per_try`: from here to the response's head; zero = none. Any callback may come before it returns.
+  void begin(Lease lease, Duration per_try);
+  // Once more on a fresh connection to the same endpoint, with the same lease, after a failure.
+  void begin_again(UpstreamPool::Permits permits);
+
+  // Ends what is under way; the lease is still held: give_up() or complete() follows.
+  void drop();
+  // The response is complete: tells the lease. `request_done`: the connection may be used again.
+  void complete(unsigned status, bool request_done);
+  // Gives up what is under way. `outcome`: what it says of the endpoint.
+  void give_up(const breaker::Outcome& outcome);
+  // After on_attempt_failed: tells the lease.
+  void fail(breaker::Result result) { conclude({.result = result}); }
+
+  bool active() const { return state_ != State::kFree; }
+  bool sent() const { return state_ == State::kSent || state_ == State::kAnswering; }
+  // A byte of the request may have reached the endpoint.
+  bool was_sent() const { return was_sent_; }
+  // On a connection that has waited in the pool.
+  bool reused() const { return reused_; }
+  // The response says that a proxy behind has refused the request: it says nothing about the endpoint.
+  bool shed() const { return shed_; }
+  http::ClientStream& stream() { return *stream_; }
+  const Lease& lease() const { return lease_; }
+
+  // For the log, of the latest try.
+  std::optional<Duration> connect_took() const { return connect_took_; }
+  std::optional<Duration> response_took() const { return response_took_; }
+
+  void recycle();
+
+ private:
+  enum class State : std::uint8_t { kFree, kDialling, kSent, kAnswering };
+
+  void on_stream(http::ClientStream& stream, bool reused) override;
+  void on_connect_failed(const Error& error) override;
+  void on_informational(http::ResponseHead& head) override { owner_.on_attempt_informational(*this, head); }
+  void on_response(http::ResponseHead& head, bool end) override;
+  void on_upgrade(http::ResponseHead& head) override;
+  void on_body(std::string_view bytes, bool end) override { owner_.on_attempt_body(*this, bytes, end); }
+  void on_trailers(const http::FieldList& trailers) override { owner_.on_attempt_trailers(*this, trailers); }
+  void on_writable() override { owner_.on_attempt_writable(*this); }
+  void on_reset(const Error& error) override;
+
+  void dial(bool fresh, UpstreamPool::Permits permits);
+  void answered(const http::ResponseHead& head);
+  void on_timer();
+  void conclude(const breaker::Outcome& outcome);
+
+  Env& env_;
+  Owner& owner_;
+  State state_ = State::kFree;
+  bool reused_ = false;
+  bool was_sent_ = false;
+  bool shed_ = false;
+  std::uint32_t dials_ = 0;  // so that a dial that ends inside open() is told from the one that follows it
+  Lease lease_;
+  http::ClientStream* stream_ = nullptr;
+  UpstreamConnection* dialling_ = nullptr;
+  TimePoint opened_at_{};
+  TimePoint sent_at_{};
+  std::optional<Duration> connect_took_;
+  std::optional<Duration> response_took_;
+  MemberTimer<Attempt, &Attempt::on_timer> timer_{*this};
+};
+
+}  // namespace remora::proxy

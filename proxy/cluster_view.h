@@ -1,0 +1,73 @@
+// What is known of a cluster and its endpoints at one instant, for the pages and the metrics: the three
+// sources of health, each with its reason, and what became of them. Values, made by the Supervisor.
+//
+// Thread: the control thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "breaker/circuit_breaker.h"
+#include "health/availability.h"
+#include "health/checker.h"
+#include "health/outlier.h"
+
+namespace remora::proxy {
+
+struct EndpointView {
+  struct ActiveCheck {
+    health::Checker::State state = health::Checker::State::kUnknown;
+    std::string last_reason;  // of the last failure
+    std::optional<Duration> failed_ago;
+    std::optional<Duration> changed_ago;
+    std::uint64_t passes = 0;
+    std::uint64_t failures = 0;
+  };
+  struct Outlier {
+    bool ejected = false;
+    Duration ejected_for{};  // from now
+    std::uint32_t ejections = 0;
+    health::OutlierDetector::Reason last_reason = health::OutlierDetector::Reason::kNone;
+    std::string last_detail;
+  };
+
+  std::string name;
+  std::string address;
+  health::Why why = health::Why::kAvailable;
+  bool draining = false;
+  double share = 1.0;  // of its weight, while it ramps up
+  breaker::CircuitBreaker::View breaker;
+  std::optional<Duration> breaker_changed_ago;
+  std::optional<Duration> breaker_opens_for;  // from now
+  std::optional<ActiveCheck> check;           // nullopt: not checked
+  std::optional<Outlier> outlier;             // nullopt: not watched
+};
+
+// A limit and how much of it is used. 0 = unlimited, and then nobody counts; but of pending requests, 0 =
+// none.
+struct LimitView {
+  std::uint32_t most = 0;
+  std::uint32_t in_use = 0;
+};
+
+struct ClusterView {
+  std::string name;
+  bool panic = false;
+  bool cluster_breaker = false;  // breaker_scope is the cluster: this breaker decides, not the endpoints'
+  breaker::CircuitBreaker::View breaker;
+  std::optional<Duration> breaker_changed_ago = std::nullopt;
+  std::optional<Duration> breaker_opens_for = std::nullopt;  // from now
+  LimitView requests;
+  LimitView connections;
+  LimitView pending;
+  LimitView retries;
+  std::optional<LimitView> adaptive;
+  std::uint64_t retry_budget_left = 0;
+  std::uint64_t ejections_suppressed = 0;
+  std::vector<EndpointView> endpoints;
+};
+
+}  // namespace remora::proxy

@@ -1,0 +1,144 @@
+// What all workers know together: breakers, limits, budgets, and what the control thread has found out about
+// an endpoint. One instance per process, so that the operator's numbers mean what they say however many
+// workers run. Everything in here is atomic; nothing blocks.
+//
+// Thread: any. Owner: shared by the Supervisor, which makes it and finds it again by name and address, the
+// snapshots, and the workers' clusters; the last of them to let go destroys it. That order is not fixed (a
+// download may hold a retired endpoint for hours), which is why these are the only objects besides snapshots
+// that are shared_ptr.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/random.h"
+#include "base/time.h"
+#include "breaker/circuit_breaker.h"
+#include "breaker/limiter.h"
+#include "breaker/rate_limiter.h"
+#include "breaker/retry_budget.h"
+#include "config/config.h"
+#include "health/availability.h"
+
+namespace remora::proxy {
+
+struct EndpointState {
+  explicit EndpointState(const config::Cluster& settings)
+      : breaker(settings.breaker),
+        connections(settings.limits.endpoint_connections),
+        requests(settings.limits.endpoint_requests),
+        active(settings.health_check ? health::Sources::Active::kUnknown : health::Sources::Active::kNone) {}
+
+  // What speaks for and against it at this instant.
+  health::Sources sources(TimePoint now) const {
+    return {.active = active.load(std::memory_order_relaxed),
+            .ejected = ejected.load(std::memory_order_relaxed),
+            .breaker_open = !breaker.may_enter(now),
+            .draining = draining.load(std::memory_order_relaxed)};
+  }
+  // It is well again: its share of the requests grows from here.
+  void recovered(TimePoint now) {
+    well_since.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+  }
+  TimePoint ramps_since() const { return TimePoint(Duration(well_since.load(std::memory_order_relaxed))); }
+
+  breaker::CircuitBreaker breaker;
+  breaker::Limiter connections;
+  breaker::Limiter requests;
+
+  // Written by the control thread, then ClusterState::changed().
+  std::atomic<health::Sources::Active> active;
+  std::atomic<bool> ejected{false};
+  std::atomic<bool> draining{false};
+
+  std::atomic<Duration::rep> well_since{0};  // TimePoint; 0 = from the start
+
+  // For outlier detection, which takes them away once per interval.
+  std::atomic<std::uint64_t> judged{0};
+  std::atomic<std::uint64_t> failed{0};
+  std::atomic<std::uint32_t> failed_in_a_row{0};
+};
+
+// For the adaptive limit, which takes them away once per interval.
+struct LatencySamples {
+  std::atomic<std::uint64_t> responses{0};
+  std::atomic<std::uint64_t> total_us{0};
+  std::atomic<std::uint64_t> dropped{0};
+  std::atomic<std::uint32_t> most_in_flight{0};
+};
+
+struct ClusterState {
+  // What a worker tells the rest of the process. Called on any thread; answers later.
+  class Events {
+   public:
+    // A place has become free, and workers wait for one: bit n is worker n modulo 64.
+    virtual void on_room(ClusterState& cluster, std::uint64_t workers) = 0;
+    // The endpoint has failed as often in a row as outlier detection allows.
+    virtual void on_failures_in_a_row(ClusterState& cluster, EndpointState& endpoint) = 0;
+
+   protected:
+    ~Events() = default;
+  };
+
+  ClusterState(const config::Cluster& settings, Events* told)
+      : events(told),
+        breaker(settings.breaker),
+        budget(settings.retry_budget),
+        connections(settings.limits.connections),
+        requests(settings.limits.requests),
+        pending(settings.limits.pending),
+        retries(settings.limits.retries),
+        adaptive(settings.adaptive.enabled ? settings.adaptive.initial : 0) {}
+
+  // An endpoint's availability has changed: every worker looks again with its next request.
+  void changed() { version.fetch_add(1, std::memory_order_release); }
+
+  std::atomic<std::uint64_t> version{1};
+  Events* events;  // may be null; outlives every worker
+
+  breaker::CircuitBreaker breaker;  // with scope = "cluster"
+  breaker::RetryBudget budget;
+  breaker::Limiter connections;
+  breaker::Limiter requests;
+  breaker::Limiter pending;
+  breaker::Limiter retries;
+  breaker::Limiter adaptive;
+  LatencySamples latency;
+
+  std::atomic<std::uint64_t> waiting{0};  // workers with requests that wait for a place; see Events::on_room
+  // So that a flapping endpoint does not fill the log.
+  breaker::TokenBucket log_lines{{.requests = 5, .per = 1s, .burst = 20}};
+  std::atomic<std::uint64_t> log_lines_left_out{0};
+};
+
+// A rate limit of a listener or a route.
+class RateLimitState final {
+ public:
+  // `secret`: so that nobody outside can tell which keys share a place in the table.
+  RateLimitState(const config::RateLimit& settings, std::uint64_t secret);
+
+  // `key`: the hash of the client's key, where the limit has one; nullopt: all of those share one bucket. As
+  // TokenBucket::try_take.
+  std::optional<Duration> try_take(std::optional<std::uint64_t> key, TimePoint now);
+
+ private:
+  std::uint64_t secret_;
+  breaker::TokenBucket all_;
+  std::unique_ptr<breaker::KeyedRateLimiter> keyed_;
+};
+
+// Of one listener.
+struct ListenerState {
+  ListenerState(const config::Listener& settings, Random& random);
+
+  // How many connections are served, and how many more are only told that there are too many.
+  breaker::Limiter connections;
+  breaker::Limiter refused;
+  std::unique_ptr<RateLimitState> rate_limit;                      // null: none
+  std::vector<std::unique_ptr<RateLimitState>> route_rate_limits;  // by route; null: none
+};
+
+}  // namespace remora::proxy

@@ -1,0 +1,50 @@
+// Where the process-wide states of clusters, endpoints and listeners are made, and found again: clusters and
+// listeners by name, endpoints by cluster and address. What a new snapshot still names keeps its state; what
+// it no longer names is let go, and dies when the last worker has.
+//
+// Thread: the control thread. Owner: Supervisor, or a test's World.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "proxy/shared_state.h"
+#include "proxy/snapshot.h"
+
+namespace remora::proxy {
+
+class StateRegistry final {
+ public:
+  struct Endpoint {
+    std::string name;  // as configured
+    Address address;
+    std::shared_ptr<EndpointState> state;
+  };
+  struct Cluster {
+    const config::Cluster* settings = nullptr;  // of the latest snapshot's configuration
+    std::shared_ptr<ClusterState> state;
+    std::vector<Endpoint> endpoints;
+  };
+
+  // `events`: as ClusterState::events; may be null.
+  StateRegistry(Random& random, ClusterState::Events* events) : random_(random), events_(events) {}
+
+  // Gives every cluster, endpoint and listener of `snapshot` its state. An endpoint that joins others is
+  // taken as recovering: its share of the requests grows.
+  void fill(Snapshot& snapshot, TimePoint now);
+
+  // As of the latest fill(), in the configuration's order.
+  const std::vector<Cluster>& clusters() const { return clusters_; }
+
+ private:
+  Cluster adopt(const config::Cluster& settings);
+
+  Random& random_;
+  ClusterState::Events* events_;
+  std::vector<Cluster> clusters_;
+  std::vector<std::pair<std::string, std::shared_ptr<ListenerState>>> listeners_;
+};
+
+}  // namespace remora::proxy
