@@ -21,7 +21,7 @@ bool is_shed(const http::ResponseHead& head) {
 
 }  // namespace
 
-void Attempt::begin(Lease lease, Duration per_try) {
+void Attempt::begin(Lease&& lease, Duration per_try) {
   lease_ = std::move(lease);
   if (per_try > Duration::zero()) env_.wheel.arm_in(timer_, per_try);
   dial(false, lease_.take_connection_permits());

@@ -42,7 +42,7 @@ class Attempt final : private http::Responses, private UpstreamPool::Waiter {
   Attempt(Env& env, Owner& owner) : env_(env), owner_(owner) {}
 
   // `per_try`: from here to the response's head; zero = none. Any callback may come before it returns.
-  void begin(Lease lease, Duration per_try);
+  void begin(Lease&& lease, Duration per_try);
   // Once more on a fresh connection to the same endpoint, with the same lease, after a failure.
   void begin_again(UpstreamPool::Permits permits);
 

@@ -100,7 +100,7 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   void wait_for_place(Denied denied);
   void deny(const Acquired& acquired);
   void fall_back(const config::Fallback& fallback);
-  void begin_attempt(Lease lease);
+  void begin_attempt(Lease&& lease);
   void on_attempt_open(Attempt& attempt) override;
   void on_attempt_writable(Attempt& attempt) override;
   void on_attempt_failed(Attempt& attempt, const Error& error, breaker::Result result) override;

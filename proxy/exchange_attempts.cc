@@ -109,7 +109,7 @@ void Exchange::fall_back(const config::Fallback& fallback) {
   answer(head, respond.body);
 }
 
-void Exchange::begin_attempt(Lease lease) {
+void Exchange::begin_attempt(Lease&& lease) {
   state_ = State::kTrying;
   ++attempts_;
   tried_.push_back(*lease.endpoint().index);
