@@ -44,10 +44,11 @@ class Limiter final {
   // A permit, or nullopt at the limit. Never more than `most` permits are given out at once.
   std::optional<Permit> try_take() {
     const std::uint32_t most = most_.load(std::memory_order_relaxed);
-    if (in_use_.fetch_add(1) >= most && most != 0) {
-      in_use_.fetch_sub(1);
-      return std::nullopt;
-    }
+    // Never above the limit, not even for an instant: another thread would take it for full.
+    std::uint32_t in_use = in_use_.load();
+    do {
+      if (in_use >= most && most != 0) return std::nullopt;
+    } while (!in_use_.compare_exchange_weak(in_use, in_use + 1));
     return Permit(*this);
   }
 

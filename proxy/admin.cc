@@ -179,6 +179,8 @@ void Admin::Visit::order(std::string_view path) {
     case Supervisor::Refused::kNoCluster: return answer(404, kText, "no such cluster, see /clusters\n");
     case Supervisor::Refused::kNoEndpoint:
       return answer(404, kText, "no such endpoint in this cluster, see /clusters\n");
+    case Supervisor::Refused::kBreakerOff:
+      return answer(409, kText, "the breaker of this cluster is switched off (breaker.enabled)\n");
     case Supervisor::Refused::kNoSuchBreaker:
       return answer(409, kText, shared_breaker_help(parts[2].empty()));
   }

@@ -23,7 +23,8 @@ bool is_shed(const http::ResponseHead& head) {
 
 void Attempt::begin(Lease&& lease, Duration per_try) {
   lease_ = std::move(lease);
-  if (per_try > Duration::zero()) env_.wheel.arm_in(timer_, per_try);
+  per_try_ = per_try;
+  began_at_ = env_.now();
   dial(false, lease_.take_connection_permits());
 }
 
@@ -32,8 +33,11 @@ void Attempt::begin_again(UpstreamPool::Permits permits) { dial(true, std::move(
 void Attempt::dial(bool fresh, UpstreamPool::Permits permits) {
   state_ = State::kDialling;
   opened_at_ = env_.now();
+  connect_took_.reset();
   response_took_.reset();
-  was_sent_ = shed_ = false;
+  was_sent_ = false;
+  shed_status_ = 0;
+  if (per_try_ > Duration::zero()) env_.wheel.arm_in(timer_, per_try_);
   const std::uint32_t dial = ++dials_;
   auto* dialling = lease_.endpoint().pool.open(*this, *this, fresh, std::move(permits));
   // A failed dial may already have been followed by another, and an idle connection is in use by now.
@@ -54,17 +58,18 @@ void Attempt::on_stream(http::ClientStream& stream, bool reused) {
 void Attempt::on_connect_failed(const Error& error) {
   dialling_ = nullptr;
   timer_.cancel();
+  probe_timer_.cancel();
   state_ = State::kFree;
   owner_.on_attempt_failed(*this, error, Result::kConnectFailure);
 }
 
 void Attempt::answered(const http::ResponseHead& head) {
   timer_.cancel();
+  probe_timer_.cancel();
   state_ = State::kAnswering;
   response_took_ = env_.now() - sent_at_;
-  shed_ = is_shed(head);
-  lease_.answered(shed_ ? breaker::Outcome{} : breaker::Outcome{Result::kResponse, head.status},
-                  *response_took_);
+  shed_status_ = is_shed(head) ? head.status : 0;
+  if (lease_.is_probe()) lease_.answered(outcome_of(head.status), response_took_);
 }
 
 void Attempt::on_response(http::ResponseHead& head, bool end) {
@@ -80,6 +85,7 @@ void Attempt::on_upgrade(http::ResponseHead& head) {
 void Attempt::on_reset(const Error& error) {
   stream_ = nullptr;
   timer_.cancel();
+  probe_timer_.cancel();
   state_ = State::kFree;
   owner_.on_attempt_failed(*this, error, Result::kReset);
 }
@@ -93,7 +99,7 @@ void Attempt::on_timer() {
 void Attempt::complete(unsigned status, bool request_done) {
   if (request_done) stream_ = nullptr;
   drop();
-  conclude(shed_ ? breaker::Outcome{} : breaker::Outcome{Result::kResponse, status});
+  conclude(outcome_of(status));
 }
 
 void Attempt::give_up(const breaker::Outcome& outcome) {
@@ -104,11 +110,20 @@ void Attempt::give_up(const breaker::Outcome& outcome) {
 void Attempt::drop() {
   state_ = State::kFree;
   timer_.cancel();
+  probe_timer_.cancel();
   if (dialling_ != nullptr) lease_.endpoint().pool.cancel(*std::exchange(dialling_, nullptr));
   if (stream_ != nullptr) std::exchange(stream_, nullptr)->reset();
 }
 
-void Attempt::conclude(const breaker::Outcome& outcome) { lease_.finish(outcome, response_took_); }
+// A refusal by a proxy behind is no answer of the endpoint's, and its speed is not the endpoint's.
+breaker::Outcome Attempt::outcome_of(unsigned status) const {
+  return {.result = shed() ? Result::kIgnored : Result::kResponse, .status = status};
+}
+
+void Attempt::conclude(const breaker::Outcome& outcome) {
+  probe_timer_.cancel();
+  lease_.finish(outcome, shed() ? std::nullopt : response_took_);
+}
 
 void Attempt::recycle() {
   connect_took_.reset();

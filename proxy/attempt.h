@@ -32,6 +32,8 @@ class Attempt final : private http::Responses, private UpstreamPool::Waiter {
     virtual void on_attempt_body(Attempt& attempt, std::string_view bytes, bool end) = 0;
     virtual void on_attempt_trailers(Attempt& attempt, const http::FieldList& trailers) = 0;
     virtual void on_attempt_writable(Attempt& attempt) = 0;
+    // It is the breaker's probe, and has not been answered for a while: others are kept out meanwhile.
+    virtual void on_probe_unanswered(Attempt& attempt) = 0;
     // It is over without a complete response; the lease is still held: fail() or begin_again() follows.
     virtual void on_attempt_failed(Attempt& attempt, const Error& error, breaker::Result result) = 0;
 
@@ -43,6 +45,9 @@ class Attempt final : private http::Responses, private UpstreamPool::Waiter {
 
   // `per_try`: from here to the response's head; zero = none. Any callback may come before it returns.
   void begin(Lease&& lease, Duration per_try);
+  // What the breaker is to know of a probe that has not been answered yet.
+  void settle_probe(breaker::Result result) { lease_.answered({.result = result}, std::nullopt); }
+  void watch_probe(Duration patience) { env_.wheel.arm_in(probe_timer_, patience); }
   // Once more on a fresh connection to the same endpoint, with the same lease, after a failure.
   void begin_again(UpstreamPool::Permits permits);
 
@@ -62,9 +67,11 @@ class Attempt final : private http::Responses, private UpstreamPool::Waiter {
   // On a connection that has waited in the pool.
   bool reused() const { return reused_; }
   // The response says that a proxy behind has refused the request: it says nothing about the endpoint.
-  bool shed() const { return shed_; }
+  bool shed() const { return shed_status_ != 0; }
   http::ClientStream& stream() { return *stream_; }
   const Lease& lease() const { return lease_; }
+
+  TimePoint began_at() const { return began_at_; }
 
   // For the log, of the latest try.
   std::optional<Duration> connect_took() const { return connect_took_; }
@@ -88,6 +95,8 @@ class Attempt final : private http::Responses, private UpstreamPool::Waiter {
   void dial(bool fresh, UpstreamPool::Permits permits);
   void answered(const http::ResponseHead& head);
   void on_timer();
+  void on_probe_timer() { owner_.on_probe_unanswered(*this); }
+  breaker::Outcome outcome_of(unsigned status) const;
   void conclude(const breaker::Outcome& outcome);
 
   Env& env_;
@@ -95,16 +104,19 @@ class Attempt final : private http::Responses, private UpstreamPool::Waiter {
   State state_ = State::kFree;
   bool reused_ = false;
   bool was_sent_ = false;
-  bool shed_ = false;
+  unsigned shed_status_ = 0;
   std::uint32_t dials_ = 0;  // so that a dial that ends inside open() is told from the one that follows it
   Lease lease_;
   http::ClientStream* stream_ = nullptr;
   UpstreamConnection* dialling_ = nullptr;
+  Duration per_try_{};
+  TimePoint began_at_{};
   TimePoint opened_at_{};
   TimePoint sent_at_{};
   std::optional<Duration> connect_took_;
   std::optional<Duration> response_took_;
   MemberTimer<Attempt, &Attempt::on_timer> timer_{*this};
+  MemberTimer<Attempt, &Attempt::on_probe_timer> probe_timer_{*this};
 };
 
 }  // namespace remora::proxy

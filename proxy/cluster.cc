@@ -34,7 +34,7 @@ ClusterEndpoint::ClusterEndpoint(Env& env, ResolvedEndpoint what, const Upstream
       address_text(info.address.to_string()),
       pool(env, info.address, settings, stats, cluster) {}
 
-void Lease::answered(const breaker::Outcome& outcome, Duration latency) {
+void Lease::answered(const breaker::Outcome& outcome, std::optional<Duration> latency) {
   if (endpoint_ != nullptr) cluster_->answered(*this, outcome, latency);
 }
 
@@ -62,6 +62,7 @@ Cluster::Cluster(Env& env, std::shared_ptr<const config::Config> config, std::si
 Cluster::~Cluster() = default;
 
 void Cluster::apply(const std::vector<ResolvedEndpoint>& endpoints) {
+  ++generation_;
   std::vector<std::unique_ptr<ClusterEndpoint>> next;
   std::vector<lb::Load> loads;
   std::vector<lb::Endpoint> described;
@@ -131,10 +132,17 @@ void Cluster::refresh_candidates() {
   }
   lb::choose_candidates(standings, candidates_);
   balancer_->set_candidates(candidates_);
+  reserves_.clear();
+  for (std::uint32_t i = 0; i < standings.size(); ++i) {
+    if (standings[i].available && !std::ranges::binary_search(candidates_, i)) reserves_.push_back(i);
+  }
+  std::ranges::stable_sort(reserves_, {}, [&](std::uint32_t i) {
+    return std::pair(standings[i].priority, !standings[i].local_zone);
+  });
 }
 
 // A probe has done its work when the head is there: a long download must not keep the others waiting.
-void Cluster::answered(Lease& lease, const breaker::Outcome& outcome, Duration latency) {
+void Cluster::answered(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency) {
   if (!lease.ticket_.probe) return;
   report_to_breaker(lease, outcome, latency);
   lease.ticket_.probe = false;
@@ -184,13 +192,12 @@ void Cluster::judge(Lease& lease, const breaker::Outcome& outcome, std::optional
   using breaker::Result;
   const bool cut_short = outcome.result != Result::kResponse && outcome.result != Result::kIgnored;
   if (cut_short) ++lease.endpoint_->stats.failures;
-  // What a probe's answer has said already is not said twice; that it was cut short later is news.
-  if (!lease.reported_ || cut_short) report_to_breaker(lease, outcome, latency);
+  if (!lease.reported_) report_to_breaker(lease, outcome, latency);
   if (settings_.outlier.enabled) judge_for_outliers(*lease.endpoint_->info.state, outcome);
   if (!settings_.adaptive.enabled) return;
   LatencySamples& samples = state_->latency;
   // An upstream that sheds answers fast, which must not pass for being well.
-  const bool shed = outcome.result == Result::kResponse && (outcome.status == 503 || outcome.status == 429);
+  const bool shed = outcome.status == 503 || outcome.status == 429;
   if (shed || outcome.result == Result::kTimeout) samples.dropped.fetch_add(1, std::memory_order_relaxed);
   if (!latency || shed) return;
   samples.responses.fetch_add(1, std::memory_order_relaxed);
@@ -198,7 +205,7 @@ void Cluster::judge(Lease& lease, const breaker::Outcome& outcome, std::optional
 }
 
 void Cluster::judge_for_outliers(EndpointState& state, const breaker::Outcome& outcome) {
-  if (outcome.result == breaker::Result::kIgnored) return;
+  if (settings_.breaker.failures.is_ignored(outcome)) return;
   state.judged.fetch_add(1, std::memory_order_relaxed);
   if (!settings_.breaker.failures.is_failure(outcome)) {
     if (state.failed_in_a_row.load(std::memory_order_relaxed) != 0) {

@@ -71,7 +71,9 @@ class Cluster final : private TurnTask {
    public:
     // Its place has come: an endpoint, or that there is none any more. It is out of the queue.
     virtual void on_place(Acquired acquired) = 0;
-    std::optional<std::uint64_t> wait_key;  // as acquire() was given it
+    // As acquire() was given them; they outlive the waiting.
+    std::optional<std::uint64_t> wait_key;
+    std::span<const std::uint32_t> wait_tried;
 
    protected:
     ~Waiter() = default;
@@ -90,13 +92,16 @@ class Cluster final : private TurnTask {
   // Picks an endpoint if all that limits it allows, one not in `tried` (indices from Lease::endpoint().index)
   // if there is any.
   Acquired acquire(std::optional<std::uint64_t> key, std::span<const std::uint32_t> tried);
-  // After Denied::kRequests and the like: waits for a place. False: the queue is full.
-  bool wait(Waiter& waiter);
+  // After a denial that can_wait(): waits for a place. False: the queue is full.
+  bool wait(Waiter& waiter, Denied denied);
   // There are candidates not in `tried`.
-  bool has_untried(std::span<const std::uint32_t> tried) {
+  bool has_untried(std::span<const std::uint32_t> tried);
+  bool has_candidates() {
     refresh_if_changed();
-    return candidates_.size() > tried.size();
+    return !candidates_.empty();
   }
+  // Moves on when the indices of endpoints change their meaning.
+  std::uint64_t generation() const { return generation_; }
   // Somebody has made room elsewhere in the process.
   void on_room();
   // Room for a connection that replaces one found dead, for the endpoint of a lease. nullopt: at the limit.
@@ -125,7 +130,7 @@ class Cluster final : private TurnTask {
     Cluster& cluster;
   };
 
-  void answered(Lease& lease, const breaker::Outcome& outcome, Duration latency);
+  void answered(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency);
   void release(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency);
   void at_end_of_turn() override;
 
@@ -133,7 +138,9 @@ class Cluster final : private TurnTask {
   bool take_endpoint(std::uint32_t index, Lease& lease, Denied& denied);
   Acquired refused(Denied denied) const;
   bool ramp_rejects(const ClusterEndpoint& endpoint);
-  bool close_an_idle_connection();
+  bool close_idle_connections(std::uint32_t wanted);
+  bool say_that_we_wait(Denied denied);
+  void ask_for_connections();
 
   void report_to_breaker(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency);
   void judge(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency);
@@ -160,21 +167,24 @@ class Cluster final : private TurnTask {
   UpstreamPool::Settings pool_settings_;
   ClusterStats stats_;
   std::unique_ptr<lb::Balancer> balancer_;
+  ConnectionRoom connection_room_{*this};  // before the pools, which defer it
   std::vector<std::unique_ptr<ClusterEndpoint>> endpoints_;
   std::vector<std::unique_ptr<ClusterEndpoint>> retired_;
   std::vector<lb::Load> loads_;            // parallel to endpoints_
   std::vector<std::uint32_t> candidates_;  // indices the balancer may pick
-  std::vector<std::uint32_t> avoided_;     // scratch of acquire()
-  std::vector<health::Sources> sources_;   // scratch of refresh_candidates()
-  std::uint64_t in_flight_ = 0;            // leases, those of retired endpoints included
-  std::uint64_t listed_in_flight_ = 0;     // the sum over loads_
+  std::vector<std::uint32_t> reserves_;   // available, but of a later priority or another zone; nearest first
+  std::vector<std::uint32_t> avoided_;    // scratch of acquire()
+  std::vector<health::Sources> sources_;  // scratch of refresh_candidates()
+  std::uint64_t in_flight_ = 0;           // leases, those of retired endpoints included
+  std::uint64_t listed_in_flight_ = 0;    // the sum over loads_
   PendingQueue queue_;
-  ConnectionRoom connection_room_{*this};
   breaker::LatencyQuantile latencies_;  // fed only if somebody asks
   std::uint64_t seen_version_ = 0;
+  std::uint64_t generation_ = 0;
   TimePoint look_again_ = TimePoint::max();  // when a breaker's time is over
   TimePoint ramps_until_{};                  // some endpoint has less than its full share until then
   bool room_made_ = false;                   // a place was given back in this event
+  bool yields_ = false;                      // it is the others' turn, where others wait as well
   bool panic_ = false;
   bool tracks_latency_;
   bool tracks_quantile_;

@@ -48,6 +48,10 @@ Acquired Cluster::acquire(std::optional<std::uint64_t> key, std::span<const std:
     }
     if (tried.empty()) break;
   }
+  // A recovering endpoint that has its probes already must not keep others out that are well.
+  for (const std::uint32_t index : reserves_) {
+    if (take_endpoint(index, lease, denied)) return {.lease = std::move(lease)};
+  }
   if (cluster_scope_) state_->breaker.report(lease.ticket_, {}, std::nullopt, env_.now(), env_.random);
   return refused(denied);
 }
@@ -81,32 +85,32 @@ Denied Cluster::take_cluster_permits(Lease& lease) {
 bool Cluster::take_endpoint(std::uint32_t index, Lease& lease, Denied& denied) {
   ClusterEndpoint& endpoint = *endpoints_[index];
   EndpointState& state = *endpoint.info.state;
-  breaker::Permit request;
-  if (state.requests.limited()) {
-    auto permit = state.requests.try_take();
-    if (!permit) {
-      denied = Denied::kRequests;
-      return false;
-    }
-    request = std::move(*permit);
-  }
-  UpstreamPool::Permits connection;
-  if (!endpoint.pool.has_available() && pool_settings_.room != nullptr) {
-    auto permits = permits_to_dial(endpoint);
-    if (!permits) {
-      denied = Denied::kConnections;
-      return false;
-    }
-    connection = std::move(*permits);
-  }
+  breaker::CircuitBreaker::Entry entry;
   if (!cluster_scope_) {
-    const auto entry = state.breaker.try_enter(env_.now());
+    entry = state.breaker.try_enter(env_.now());
     if (entry.transition) on_transition(&endpoint, *entry.transition);
     if (!entry.ticket) {
       if (denied == Denied::kNoEndpoint) denied = Denied::kBreakerOpen;
       return false;
     }
     lease.ticket_ = *entry.ticket;
+  }
+  const auto refuse = [&](Denied why) {
+    if (denied != Denied::kConnections) denied = why;  // for which others can make room, if they know
+    if (entry.ticket) state.breaker.report(*entry.ticket, {}, std::nullopt, env_.now(), env_.random);
+    return false;
+  };
+  breaker::Permit request;
+  if (state.requests.limited()) {
+    auto permit = state.requests.try_take();
+    if (!permit) return refuse(Denied::kRequests);
+    request = std::move(*permit);
+  }
+  UpstreamPool::Permits connection;
+  if (!endpoint.pool.has_available() && pool_settings_.room != nullptr) {
+    auto permits = permits_to_dial(endpoint);
+    if (!permits) return refuse(Denied::kConnections);
+    connection = std::move(*permits);
   }
   lease.permits_.endpoint = std::move(request);
   lease.connection_ = std::move(connection);
@@ -129,15 +133,24 @@ std::optional<UpstreamPool::Permits> Cluster::permits_to_dial(ClusterEndpoint& e
   }
   if (state_->connections.limited()) {
     auto permit = state_->connections.try_take();
-    if (!permit && close_an_idle_connection()) permit = state_->connections.try_take();
+    if (!permit && close_idle_connections(1)) permit = state_->connections.try_take();
     if (!permit) return std::nullopt;
     permits.cluster = std::move(*permit);
   }
   return permits;
 }
 
-bool Cluster::close_an_idle_connection() {
-  return std::ranges::any_of(endpoints_, [](auto& endpoint) { return endpoint->pool.close_oldest_idle(); });
+// So many that `wanted` new ones have room, if there are as many. True: there is room for one.
+bool Cluster::close_idle_connections(std::uint32_t wanted) {
+  const auto lacks = [&](const breaker::Limiter& limit) {
+    return limit.limited() && limit.in_use() + wanted > limit.most();
+  };
+  for (auto& endpoint : endpoints_) {
+    while ((lacks(state_->connections) || lacks(endpoint->info.state->connections)) &&
+           endpoint->pool.close_oldest_idle()) {
+    }
+  }
+  return !state_->connections.limited() || state_->connections.in_use() < state_->connections.most();
 }
 
 Acquired Cluster::refused(Denied denied) const {
@@ -161,30 +174,52 @@ bool Cluster::ramp_rejects(const ClusterEndpoint& endpoint) {
   return share < 1.0 && env_.random.unit() >= share;
 }
 
-bool Cluster::wait(Waiter& waiter) {
+bool Cluster::has_untried(std::span<const std::uint32_t> tried) {
+  refresh_if_changed();
+  const auto untried = [&](std::uint32_t i) { return std::ranges::find(tried, i) == tried.end(); };
+  return std::ranges::any_of(candidates_, untried) || std::ranges::any_of(reserves_, untried);
+}
+
+bool Cluster::wait(Waiter& waiter, Denied denied) {
   auto permit = state_->pending.limited() ? state_->pending.try_take() : std::nullopt;
   if (!permit) return false;
   queue_.add(waiter, std::move(*permit), env_.now());
-  state_->waiting.fetch_or(worker_bit());
+  say_that_we_wait(denied);
   // Somebody may have made room between the refusal and this; and others may have connections to spare.
   env_.turn.defer(*this);
-  if (state_->events != nullptr && state_->connections.limited())
-    state_->events->on_room(*state_, kAllWorkers);
+  if (denied == Denied::kConnections) ask_for_connections();
   return true;
+}
+
+// True: that it is connections we lack is news to the others.
+bool Cluster::say_that_we_wait(Denied denied) {
+  state_->waiting.fetch_or(worker_bit());
+  if (denied != Denied::kConnections) return false;
+  return (state_->waiting_for_connections.fetch_or(worker_bit()) & worker_bit()) == 0;
+}
+
+// Whoever has idle connections that count against the limit gives them up.
+void Cluster::ask_for_connections() {
+  if (state_->events != nullptr) state_->events->on_room(*state_, kAllWorkers);
 }
 
 void Cluster::on_room() {
   if (!queue_.empty()) return env_.turn.defer(*this);
-  if (state_->connections.limited() && state_->waiting.load() != 0) close_an_idle_connection();
+  if (state_->waiting_for_connections.load() != 0) close_idle_connections(state_->pending.in_use());
 }
 
-// Something has ended here: whoever waits is served, here or elsewhere.
+// Something has ended here: whoever waits is served, here or elsewhere. When both wait, they take turns; who
+// yields is told by the same way as the others, so that nobody is forgotten.
 void Cluster::at_end_of_turn() {
-  serve_queue();
-  if (!std::exchange(room_made_, false) || state_->events == nullptr) return;
-  const std::uint64_t others = state_->waiting.load() & ~worker_bit();
+  const bool room_made = std::exchange(room_made_, false);
+  std::uint64_t others = state_->waiting.load() & ~worker_bit();
+  yields_ = !yields_ && others != 0 && room_made && state_->events != nullptr;
+  if (!yields_) serve_queue();
+  if (!room_made || state_->events == nullptr) return;
+  const bool lacking = (state_->waiting_for_connections.load() & ~worker_bit()) != 0;
+  if (queue_.empty() && lacking) close_idle_connections(state_->pending.in_use());
   if (others == 0) return;
-  if (queue_.empty() && state_->connections.limited()) close_an_idle_connection();
+  if (!queue_.empty()) others |= worker_bit();
   // Each that is told says again that it waits if that was not enough.
   state_->waiting.fetch_and(~others);
   state_->events->on_room(*state_, others);
@@ -193,17 +228,21 @@ void Cluster::at_end_of_turn() {
 void Cluster::serve_queue() {
   while (!queue_.empty()) {
     auto& waiter = static_cast<Waiter&>(*queue_.next(env_.now()));
-    Acquired acquired = acquire(waiter.wait_key, {});
+    Acquired acquired = acquire(waiter.wait_key, waiter.wait_tried);
     if (can_wait(acquired.denied)) {
-      state_->waiting.fetch_or(worker_bit());
+      const bool news = say_that_we_wait(acquired.denied);
       // Once more, for what was given back before the bit was there.
-      acquired = acquire(waiter.wait_key, {});
-      if (can_wait(acquired.denied)) return;
+      acquired = acquire(waiter.wait_key, waiter.wait_tried);
+      if (can_wait(acquired.denied)) {
+        if (news) ask_for_connections();
+        return;
+      }
     }
     waiter.leave();
     waiter.on_place(std::move(acquired));
   }
   state_->waiting.fetch_and(~worker_bit());
+  state_->waiting_for_connections.fetch_and(~worker_bit());
 }
 
 }  // namespace remora::proxy

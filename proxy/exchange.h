@@ -103,12 +103,14 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   void begin_attempt(Lease&& lease);
   void on_attempt_open(Attempt& attempt) override;
   void on_attempt_writable(Attempt& attempt) override;
+  void on_probe_unanswered(Attempt& attempt) override;
   void on_attempt_failed(Attempt& attempt, const Error& error, breaker::Result result) override;
   bool retries_response(Attempt& attempt, const http::ResponseHead& head);
   bool may_try_again(const breaker::FailedAttempt& failed);
   bool take_retry();
   void try_again(const breaker::FailedAttempt& failed);
   void mark_attempt();
+  bool may_hedge() const;
   void arm_hedge();
   void hedge();
   void on_step_timer();
@@ -168,9 +170,11 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   std::optional<std::uint64_t> key_;
 
   Attempt first_;
-  Attempt second_;             // when hedging
-  Attempt* latest_ = nullptr;  // the winner, or the one begun last
-  std::vector<std::uint32_t> tried_;
+  Attempt second_;                    // when hedging
+  Attempt* latest_ = nullptr;         // the winner, or the one begun last
+  Attempt* hedge_ = nullptr;          // the one begun because another was late
+  std::vector<std::uint32_t> tried_;  // of the cluster's generation
+  std::uint64_t tried_generation_ = 0;
   std::string last_upstream_;               // of an attempt that has given its lease back, for the log
   std::optional<LocalReply> last_failure_;  // what to say if no further attempt can be made
   breaker::Permit retry_permit_;
@@ -189,7 +193,8 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   bool retried_ = false;   // by policy, or hedged
   bool marked_ = false;    // another hop retries this request
   bool fell_back_ = false;
-  bool continued_ = false;  // a 100 came
+  bool continued_ = false;     // a 100 came
+  bool no_authority_ = false;  // an HTTP/1.0 client's: each endpoint gets its own
 
   Flag flag_ = Flag::kNone;
   unsigned status_ = 0;

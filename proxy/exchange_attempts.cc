@@ -48,24 +48,27 @@ void Exchange::use_cluster(std::size_t index) {
   const config::Cluster& settings = cluster().settings();
   retry_ = route_->retry ? &*route_->retry : &settings.retry;
   tried_.clear();
+  retry_permit_.release();
   if (retry_->attempts > 1) cluster().state().budget.on_request(env_.now());
 }
 
 void Exchange::acquire() {
   if (deadline_ && *deadline_ <= env_.now()) return reply(kDeadlineGone);
+  if (std::exchange(tried_generation_, cluster().generation()) != cluster().generation()) tried_.clear();
   Acquired acquired = cluster().acquire(key_, tried_);
   if (acquired.lease) return begin_attempt(std::move(acquired.lease));
-  if (attempts_ == 0 && can_wait(acquired.denied)) return wait_for_place(acquired.denied);
+  if (can_wait(acquired.denied)) return wait_for_place(acquired.denied);
   deny(acquired);
 }
 
 void Exchange::wait_for_place(Denied denied) {
   ++cluster().stats().limit_hits[limit_of(denied)];
   wait_key = key_;
+  wait_tried = tried_;
   state_ = State::kQueued;
-  if (!cluster().wait(*this)) {
+  if (!cluster().wait(*this, denied)) {
     ++cluster().stats().limit_hits[static_cast<std::size_t>(ClusterLimit::kPending)];
-    return reply(over_limit(denied));
+    return reply(last_failure_.value_or(over_limit(denied)));
   }
   env_.wheel.arm_in(step_timer_, cluster().settings().limits.pending_timeout);
   arm_timer();
@@ -111,9 +114,11 @@ void Exchange::fall_back(const config::Fallback& fallback) {
 
 void Exchange::begin_attempt(Lease&& lease) {
   state_ = State::kTrying;
+  step_timer_.cancel();
   ++attempts_;
   tried_.push_back(*lease.endpoint().index);
   latest_ = first_.active() ? &second_ : &first_;
+  if (lease.is_probe()) latest_->watch_probe(cluster().settings().breaker.open_for);
   latest_->begin(std::move(lease), retry_->per_try_timeout);
   arm_timer();
 }
@@ -124,7 +129,8 @@ void Exchange::on_attempt_open(Attempt& attempt) {
     const auto left = std::max<Duration::rep>((*deadline_ - env_.now()) / 1ms, 1);
     request_.fields.set(http::FieldId::kXRequestTimeoutMs, std::to_string(left));
   }
-  if (request_.authority.empty()) {  // an HTTP/1.0 client's
+  no_authority_ = no_authority_ || request_.authority.empty();
+  if (no_authority_) {
     const ClusterEndpoint& to = attempt.lease().endpoint();
     request_.authority = to.info.address.is_unix() ? "localhost" : to.address_text;
   }
@@ -161,6 +167,17 @@ void Exchange::on_attempt_writable(Attempt& attempt) {
   client_->consume(std::exchange(client_unconsumed_, 0));
 }
 
+// While half-open, everybody else waits for this request. A client that is slow with its body gives the place
+// to somebody else; an endpoint that does not answer has failed.
+void Exchange::on_probe_unanswered(Attempt& attempt) {
+  const breaker::CircuitBreaker::Settings& settings = cluster().settings().breaker;
+  if (!request_ended_) return attempt.settle_probe(Result::kIgnored);
+  if (env_.now() - std::max(request_ended_at_, attempt.began_at()) >= settings.max_open_for) {
+    return attempt.settle_probe(Result::kTimeout);
+  }
+  attempt.watch_probe(settings.max_open_for);
+}
+
 void Exchange::on_attempt_failed(Attempt& attempt, const Error& error, Result result) {
   if (state_ != State::kTrying) return abort(Flag::kUpstreamClosed, result);
   if (!replayed_ && result == Result::kReset && breaker::is_stale_connection(error, facts(attempt))) {
@@ -172,7 +189,10 @@ void Exchange::on_attempt_failed(Attempt& attempt, const Error& error, Result re
     }
   }
   last_upstream_ = attempt.lease().endpoint().address_text;
-  if (rival(attempt).active()) return attempt.fail(result);
+  if (rival(attempt).active()) {
+    latest_ = &rival(attempt);
+    return attempt.fail(result);
+  }
   const breaker::FailedAttempt failed{.outcome = {.result = result},
                                       .attempt = facts(attempt),
                                       .made = tries(),
@@ -189,7 +209,7 @@ void Exchange::on_attempt_failed(Attempt& attempt, const Error& error, Result re
 
 // A response that asks for another attempt, and gets one: it is dropped.
 bool Exchange::retries_response(Attempt& attempt, const http::ResponseHead& head) {
-  if (!retry_->on.statuses.contains(head.status)) return false;
+  if (!retry_->on.statuses.contains(head.status) || !cluster().has_candidates()) return false;
   const breaker::Outcome outcome{.result = Result::kResponse, .status = head.status};
   last_upstream_ = attempt.lease().endpoint().address_text;
   if (rival(attempt).active()) {
@@ -228,6 +248,7 @@ bool Exchange::take_retry() {
     retry_permit_ = std::move(*permit);
   }
   if (!state.budget.try_retry(env_.now())) {
+    retry_permit_.release();
     ++cluster().stats().budget_exhausted;
     return false;
   }
@@ -247,10 +268,14 @@ void Exchange::try_again(const breaker::FailedAttempt& failed) {
   arm_timer();
 }
 
-void Exchange::arm_hedge() {
+bool Exchange::may_hedge() const {
   const bool wanted = retry_->hedge_after > Duration::zero() || retry_->hedge_percentile > 0;
-  if (!wanted || state_ != State::kTrying || !request_ended_ || !body_kept_ || marked_) return;
-  if (tries() >= retry_->attempts || second_.active() || !repeatable()) return;
+  return wanted && state_ == State::kTrying && request_ended_ && body_kept_ && !marked_ &&
+         tries() < retry_->attempts && first_.active() != second_.active() && repeatable();
+}
+
+void Exchange::arm_hedge() {
+  if (!may_hedge()) return;
   const auto after = retry_->hedge_percentile > 0 ? cluster().latency_quantile(retry_->hedge_percentile)
                                                   : std::optional(retry_->hedge_after);
   if (after) env_.wheel.arm_in(step_timer_, *after);
@@ -258,14 +283,14 @@ void Exchange::arm_hedge() {
 
 // The answer is late: another endpoint is asked as well, and the first answer wins.
 void Exchange::hedge() {
-  if (!(first_.active() != second_.active()) || taker() == nullptr) return;
-  if (!cluster().has_untried(tried_) || !take_retry()) return;
+  if (!may_hedge() || taker() == nullptr || !cluster().has_untried(tried_)) return;
   Acquired acquired = cluster().acquire(key_, tried_);
   if (!acquired.lease) return;
   const auto index = acquired.lease.endpoint().index;
-  if (index && std::ranges::find(tried_, *index) != tried_.end()) return;
+  if (std::ranges::find(tried_, *index) != tried_.end() || !take_retry()) return;
   ++cluster().stats().hedges;
   retried_ = true;
+  hedge_ = &rival(*taker());
   begin_attempt(std::move(acquired.lease));
 }
 

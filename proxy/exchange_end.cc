@@ -7,6 +7,13 @@ namespace remora::proxy {
 
 using breaker::Result;
 
+namespace {
+
+// A caller's deadline speaks against an endpoint only when the endpoint has had this long.
+constexpr Duration kFairPatience = 1s;
+
+}  // namespace
+
 // A reply of our own instead of a response. `blame`: what it says of the endpoint whose attempt ends with it.
 void Exchange::reply(const LocalReply& reply, Result blame) {
   first_.drop();
@@ -127,7 +134,8 @@ void Exchange::recycle() {
   client_ = nullptr;
   first_.recycle();
   second_.recycle();
-  latest_ = nullptr;
+  latest_ = hedge_ = nullptr;
+  tried_generation_ = 0;
   route_ = nullptr;
   retry_ = nullptr;
   key_.reset();
@@ -135,7 +143,7 @@ void Exchange::recycle() {
   client_unconsumed_ = upstream_unconsumed_ = 0;
   body_kept_ = true;
   request_ended_ = response_begun_ = response_ended_ = tunnel_up_ended_ = concluded_ = false;
-  replayed_ = retried_ = marked_ = fell_back_ = continued_ = false;
+  replayed_ = retried_ = marked_ = fell_back_ = continued_ = no_authority_ = false;
   flag_ = Flag::kNone;
   status_ = attempts_ = 0;
   bytes_in_ = bytes_out_ = 0;
@@ -197,10 +205,18 @@ void Exchange::expire() {
   }
   const bool client_is_slow = !request_ended_ && client_unconsumed_ == 0 && !awaits_continue();
   if (client_is_slow) return reply(reply_to_bad_request(Error(ErrorCode::kTimedOut, Side::kDownstream)));
-  // The patience of a stranger says nothing about the endpoint; that of our own people does.
-  const bool strangers = deadline_ && *deadline_ <= env_.now() && !origin_.trusted;
-  reply(reply_to_upstream_failure(Error(ErrorCode::kTimedOut, Side::kUpstream)),
-        strangers ? Result::kIgnored : Result::kTimeout);
+  // Not the endpoint's fault is what waited elsewhere first, or a caller's patience that was short or is a
+  // stranger's.
+  const bool callers = deadline_ && *deadline_ <= env_.now();
+  const TimePoint asked = request_ended_ ? request_ended_at_ : started_;
+  const Duration fair = callers ? kFairPatience : (env_.now() - asked) / 2;
+  for (Attempt* attempt : {&first_, &second_}) {
+    if (attempt->active() && (env_.now() - attempt->began_at() < fair || (callers && !origin_.trusted))) {
+      last_upstream_ = attempt->lease().endpoint().address_text;
+      attempt->give_up({});
+    }
+  }
+  reply(reply_to_upstream_failure(Error(ErrorCode::kTimedOut, Side::kUpstream)), Result::kTimeout);
 }
 
 }  // namespace remora::proxy

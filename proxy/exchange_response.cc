@@ -15,10 +15,8 @@ void Exchange::on_attempt_informational(Attempt& attempt, http::ResponseHead& he
 // This attempt's answer is the one.
 void Exchange::win(Attempt& attempt, State next) {
   last_activity_ = env_.now();
-  if (Attempt& loser = rival(attempt); loser.active()) {
-    if (&attempt == latest_) ++cluster().stats().hedge_wins;
-    loser.give_up({});
-  }
+  if (&attempt == hedge_) ++cluster().stats().hedge_wins;
+  if (Attempt& loser = rival(attempt); loser.active()) loser.give_up({});
   latest_ = &attempt;
   step_timer_.cancel();
   state_ = next;

@@ -37,8 +37,10 @@ class Lease final {
   // For UpstreamPool::open: room for the connection that may have to be dialled.
   UpstreamPool::Permits take_connection_permits() { return std::move(connection_); }
 
-  // `latency`: from the request's sending to the response's head.
-  void answered(const breaker::Outcome& outcome, Duration latency);
+  // `latency`: from the request's sending to the response's head, if it came.
+  void answered(const breaker::Outcome& outcome, std::optional<Duration> latency);
+  // The breaker's half-open phase depends on this attempt.
+  bool is_probe() const { return ticket_.probe; }
   // `latency`: the same, if a head came.
   void finish(const breaker::Outcome& outcome, std::optional<Duration> latency);
 

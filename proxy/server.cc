@@ -1,5 +1,7 @@
 #include "proxy/server.h"
 
+#include <malloc.h>
+
 #include <csignal>
 
 #include "base/log.h"
@@ -174,7 +176,13 @@ void Server::announce_when_ready() {
 }
 
 void Server::measure_memory() {
-  resident_bytes_.store(read_process_info(0).resident_bytes, std::memory_order_relaxed);
+  std::uint64_t resident = read_process_info(0).resident_bytes;
+  if (resident > config_->overload.memory / 10 * 9) {
+    // What was freed may still be resident: asked for it back, or the load would never seem to end.
+    malloc_trim(0);
+    resident = read_process_info(0).resident_bytes;
+  }
+  resident_bytes_.store(resident, std::memory_order_relaxed);
   loop_.wheel().arm_in(memory_timer_, 1s);
 }
 
@@ -225,6 +233,8 @@ void Server::collect(Reports receive) { collector_.collect(std::move(receive)); 
 std::string Server::not_ready_reason() const {
   if (draining_) return "draining";
   if (!serving_) return "starting";
+  if (announced_)
+    return {};  // what comes later, a new address that is not checked yet, does not take it back
   if (!dns_.settled()) return "endpoint names are not resolved yet";
   if (!supervisor_->settled()) return "the first health checks are not done yet";
   return {};

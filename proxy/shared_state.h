@@ -94,7 +94,10 @@ struct ClusterState {
         adaptive(settings.adaptive.enabled ? settings.adaptive.initial : 0) {}
 
   // An endpoint's availability has changed: every worker looks again with its next request.
-  void changed() { version.fetch_add(1, std::memory_order_release); }
+  void changed() {
+    version.fetch_add(1, std::memory_order_release);
+    if (waiting.load() != 0 && events != nullptr) events->on_room(*this, ~std::uint64_t{0});
+  }
 
   std::atomic<std::uint64_t> version{1};
   Events* events;  // may be null; outlives every worker
@@ -108,7 +111,10 @@ struct ClusterState {
   breaker::Limiter adaptive;
   LatencySamples latency;
 
-  std::atomic<std::uint64_t> waiting{0};  // workers with requests that wait for a place; see Events::on_room
+  // Workers with requests that wait for a place (see Events::on_room), and those among them that lack a
+  // connection.
+  std::atomic<std::uint64_t> waiting{0};
+  std::atomic<std::uint64_t> waiting_for_connections{0};
   // So that a flapping endpoint does not fill the log.
   breaker::TokenBucket log_lines{{.requests = 5, .per = 1s, .burst = 20}};
   std::atomic<std::uint64_t> log_lines_left_out{0};

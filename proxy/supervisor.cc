@@ -59,8 +59,8 @@ Supervisor::Supervisor(Env& env, Ways ways)
 Supervisor::~Supervisor() = default;
 
 void Supervisor::supervise(Snapshot& snapshot) {
-  config_ = snapshot.config;
   registry_.fill(snapshot, env_.now());
+  config_ = snapshot.config;  // after: the registry still knows the clusters by the old one
   std::vector<std::unique_ptr<ClusterWatch>> watches;
   for (const StateRegistry::Cluster& cluster : registry_.clusters()) {
     const auto same = std::ranges::find_if(
@@ -77,7 +77,6 @@ void Supervisor::supervise(Snapshot& snapshot) {
 void Supervisor::start() {
   started_ = true;
   check_endpoints();
-  was_settled_ = settled();
 }
 
 void Supervisor::check_endpoints() {
@@ -100,6 +99,7 @@ void Supervisor::check_endpoints() {
     }
   }
   prober_.set_targets(std::move(targets));
+  was_settled_ = settled();
 }
 
 // Called by the prober, which has logged it.
@@ -137,27 +137,35 @@ std::optional<Supervisor::Refused> Supervisor::obey(std::string_view cluster, st
   if (found == clusters.end()) return Refused::kNoCluster;
   const bool breaker = order == Order::kOpen || order == Order::kClose;
   const bool shared = found->settings->breaker_scope == config::BreakerScope::kCluster;
+  if (breaker && !found->settings->breaker.enabled) return Refused::kBreakerOff;
   if (address.empty() ? !shared || !breaker : shared && breaker) return Refused::kNoSuchBreaker;
   if (address.empty()) {
     force(*found, nullptr, found->state->breaker, order);
     return std::nullopt;
   }
-  const auto endpoint = std::ranges::find_if(found->endpoints, [&](const StateRegistry::Endpoint& e) {
-    return e.name == address || e.address.to_string() == address;
-  });
-  if (endpoint == found->endpoints.end()) return Refused::kNoEndpoint;
-  if (breaker) {
-    force(*found, &*endpoint, endpoint->state->breaker, order);
-  } else {
-    const bool drain = order == Order::kDrain;
-    const bool before = endpoint->state->draining.exchange(drain, std::memory_order_relaxed);
-    if (before && !drain) endpoint->state->recovered(env_.now());
-    log_info(drain ? "endpoint draining" : "endpoint in use again",
-             {{"cluster", cluster}, {"endpoint", endpoint->address.to_string()}});
+  bool known = false;  // a name may have several addresses: the order is for all of them
+  for (const StateRegistry::Endpoint& endpoint : found->endpoints) {
+    if (endpoint.name != address && endpoint.address.to_string() != address) continue;
+    known = true;
+    if (breaker) {
+      force(*found, &endpoint, endpoint.state->breaker, order);
+    } else {
+      drain(*found, endpoint, order == Order::kDrain);
+    }
   }
+  if (!known) return Refused::kNoEndpoint;
   found->state->changed();
   watches_[static_cast<std::size_t>(found - clusters.begin())]->refresh_usable();
   return std::nullopt;
+}
+
+void Supervisor::drain(const StateRegistry::Cluster& cluster, const StateRegistry::Endpoint& endpoint,
+                       bool drain) {
+  const bool before = endpoint.state->draining.exchange(drain, std::memory_order_relaxed);
+  if (before == drain) return;
+  if (!drain) endpoint.state->recovered(env_.now());
+  log_info(drain ? "endpoint draining" : "endpoint in use again",
+           {{"cluster", cluster.settings->name}, {"endpoint", endpoint.address.to_string()}});
 }
 
 void Supervisor::force(const StateRegistry::Cluster& cluster, const StateRegistry::Endpoint* endpoint,

@@ -46,7 +46,7 @@ class Supervisor final : private ClusterState::Events, private Prober::Listener 
 
   // What the operator says of an endpoint, named by its address or as configured, or with "" of a cluster
   // that has one breaker for all of them. nullopt: done.
-  enum class Refused : std::uint8_t { kNoCluster, kNoEndpoint, kNoSuchBreaker };
+  enum class Refused : std::uint8_t { kNoCluster, kNoEndpoint, kNoSuchBreaker, kBreakerOff };
   std::optional<Refused> obey(std::string_view cluster, std::string_view address, Order order);
 
   // Everything known, for pages and metrics.
@@ -58,6 +58,7 @@ class Supervisor final : private ClusterState::Events, private Prober::Listener 
   void on_health(const Prober::Target& target, health::Checker::State state,
                  std::string_view reason) override;
   void check_endpoints();
+  void drain(const StateRegistry::Cluster& cluster, const StateRegistry::Endpoint& endpoint, bool drain);
   void force(const StateRegistry::Cluster& cluster, const StateRegistry::Endpoint* endpoint,
              breaker::CircuitBreaker& breaker, Order order);
   EndpointView view_of(const StateRegistry::Cluster& cluster, const StateRegistry::Endpoint& endpoint,

@@ -46,6 +46,7 @@ void UpstreamConnection::on_connect_timeout() {
 // Nothing of the request was sent, so that trying elsewhere is safe whatever the request is.
 void UpstreamConnection::fail_waiter(Error error) {
   connect_timer_.cancel();
+  permits = {};  // the waiter may try elsewhere at once
   ++pool_.stats_.connect_failures;
   error.side = Side::kUpstream;
   error.retry = Retry::kYes;

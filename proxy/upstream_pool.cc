@@ -14,6 +14,8 @@ UpstreamPool::~UpstreamPool() {
   for (auto& connection : connections_) {
     connection->close();
     connection->codec().on_closed(Error(ErrorCode::kCancelled, Side::kInternal));
+    connection->permits = {};  // what they count against may die before the connection does
+    if (settings_.room != nullptr) env_.turn.defer(*settings_.room);
     env_.turn.bury(std::move(connection));
   }
 }

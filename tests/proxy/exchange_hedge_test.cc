@@ -1,6 +1,8 @@
 // Hedging and deadlines: asking twice, and knowing when to give up, in virtual time.
 #include <doctest/doctest.h>
 
+#include <array>
+
 #include "tests/support/world.h"
 #include "tests/support/worlds.h"
 
@@ -63,6 +65,65 @@ TEST_CASE("hedging: the second endpoint is asked when the first is late, and the
   for (const auto& endpoint : w.worker().report().clusters[0].endpoints) {
     CHECK(endpoint.stats.requests_active == 0);
   }
+}
+
+TEST_CASE("a hedge that was due for an attempt that has failed meanwhile does not come") {
+  World w(R"(
+[[listener]]
+name = "in"
+address = "127.0.0.1:8080"
+[[listener.route]]
+cluster = "app"
+[[cluster]]
+name = "app"
+endpoints = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]
+retry = { attempts = 2, hedge = { after = "100ms" } }
+)");
+  std::array<RawServer*, 3> backends{&w.backend("10.0.0.1:80"), &w.backend("10.0.0.2:80"),
+                                     &w.backend("10.0.0.3:80")};
+  auto client = w.client();
+  client->send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0123456789");
+  w.settle();
+  w.run_for(50ms);
+  for (auto* backend : backends) {
+    if (backend->size() == 1) (*backend)[0].reset();
+  }
+  w.settle();
+  w.run_for(1s);
+  std::size_t asked = 0;
+  for (auto* backend : backends) {
+    for (std::size_t i = 0; i < backend->size(); ++i) {
+      ++asked;
+      CHECK((*backend)[i].received().ends_with("\r\n\r\n0123456789"));
+    }
+  }
+  CHECK(asked == 2);
+}
+
+TEST_CASE("the per-try timeout also holds for the connection that replaces a dead one") {
+  World w(with("retry = { per_try_timeout = \"200ms\", on = [\"timeout\"], attempts = 1 }"));
+  for (const char* address : {"10.0.0.1:80", "10.0.0.2:80"}) {
+    w.backend(address).when_accepted = [](RawPeer& peer) {
+      peer.when_received = [n = 0](RawPeer& p) mutable {
+        if (++n == 1) return static_cast<void>(p.send(kOk));
+        p.reset();  // the second request on a connection finds it dead
+      };
+    };
+  }
+  auto client = w.client();
+  for (int i = 0; i < 2; ++i) {
+    client->send(kGet);
+    w.settle();
+  }
+  client->take();
+  for (const char* address : {"10.0.0.1:80", "10.0.0.2:80"}) {
+    w.backend(address).when_accepted = [](RawPeer&) {};  // and the new one hangs
+  }
+  client->send(kGet);
+  w.settle();
+  CHECK(client->received().empty());
+  w.run_for(400ms);
+  CHECK(status_of(client->received()) == 504);
 }
 
 TEST_CASE("what must not be repeated is not hedged") {

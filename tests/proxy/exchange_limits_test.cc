@@ -1,5 +1,5 @@
 // Limits, breakers and health as a client meets them: who waits, who is turned away and with what, in virtual
-// time.
+// time. Long because each bad day is a test, and they belong side by side.
 #include <doctest/doctest.h>
 
 #include <array>
@@ -209,6 +209,89 @@ TEST_CASE("a probe's long download does not keep the others out") {
   w.settle();
   auto next = ask(w);
   CHECK(backend.size() == 3);
+}
+
+TEST_CASE("a client that is slow with the body of a probe does not keep the others out for long") {
+  World w(with(
+      "breaker = { consecutive_failures = 1, open_for = \"1s\", jitter = 0.0 }\nretry = { attempts = 1 }"));
+  auto& backend = w.backend("10.0.0.1:80");
+  auto failing = ask(w);
+  backend[0].reset();
+  w.settle();
+  w.run_for(1100ms);
+  auto slow = ask(w, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nx");
+  check(*ask(w), 503, "CO");
+  w.run_for(1100ms);
+  auto next = ask(w);
+  CHECK(next->received().empty());
+  CHECK(backend.size() == 3);
+}
+
+TEST_CASE("a probe that is never answered counts as a failure in the end, whatever the route's timeout") {
+  World w(R"(
+[[listener]]
+address = "127.0.0.1:8080"
+[[listener.route]]
+cluster = "app"
+timeout = "0s"
+[[cluster]]
+name = "app"
+endpoints = ["10.0.0.1:80"]
+breaker = { consecutive_failures = 1, open_for = "1s", max_open_for = "3s", jitter = 0.0 }
+retry = { attempts = 1 }
+)");
+  auto& backend = w.backend("10.0.0.1:80");
+  auto failing = ask(w);
+  backend[0].reset();
+  w.settle();
+  w.run_for(1100ms);
+  auto probe = ask(w);
+  w.run_for(4100ms);
+  CHECK(w.states().clusters()[0].endpoints[0].state->breaker.view(w.wheel().now()).openings == 2);
+  w.run_for(2100ms);
+  auto next = ask(w);
+  CHECK(backend.size() == 3);
+}
+
+TEST_CASE("a recovering endpoint that has its probe does not keep out those of the next priority") {
+  World w(with(
+      "breaker = { consecutive_failures = 1, open_for = \"1s\", jitter = 0.0 }\nretry = { attempts = 1 }",
+      "[\"10.0.0.1:80\", { address = \"10.0.0.2:80\", priority = 1 }]"));
+  auto& first = w.backend("10.0.0.1:80");
+  World::answer(w.backend("10.0.0.2:80"), std::string(kOk));
+  auto failing = ask(w);
+  first[0].reset();
+  w.settle();
+  CHECK(status_of(ask(w)->received()) == 200);
+  w.run_for(1100ms);
+  auto probe = ask(w);
+  CHECK(first.size() == 2);
+  for (int i = 0; i < 3; ++i) CHECK(status_of(ask(w)->received()) == 200);
+}
+
+TEST_CASE("a retry finds room under the connection limit where its first attempt has just left") {
+  World w(with("limits = { connections = 1 }", "[\"10.0.0.1:80\", \"10.0.0.2:80\"]"));
+  World::answer(w.backend("10.0.0.2:80"), std::string(kOk));
+  SUBCASE("refused") {}
+  SUBCASE("reset") {
+    w.backend("10.0.0.1:80").when_accepted = [](RawPeer& peer) {
+      peer.when_received = [](RawPeer& p) { p.reset(); };
+    };
+  }
+  for (int i = 0; i < 3; ++i) CHECK(status_of(ask(w)->received()) == 200);
+}
+
+TEST_CASE("a connection whose dialling outlives its client and its endpoint gives its permit back in time") {
+  World w(with("limits = { per_endpoint = { connections = 1 } }"));
+  w.network().at(*Address::parse("10.0.0.1:80")).connect = AddressKnobs::Connect::kBlackHole;
+  auto client = ask(w);
+  client->reset();
+  w.settle();
+  w.apply_endpoints(
+      {{{.name = "b", .address = *Address::parse("10.0.0.2:80"), .zone = {}, .state = nullptr}}});
+  w.settle();
+  World::answer(w.backend("10.0.0.2:80"), std::string(kOk));
+  CHECK(status_of(ask(w)->received()) == 200);
 }
 
 TEST_CASE("the client that leaves, and rejections of our own, count against nobody") {
