@@ -140,7 +140,7 @@ class Cluster final : private TurnTask {
   bool ramp_rejects(const ClusterEndpoint& endpoint);
   bool close_idle_connections(std::uint32_t wanted);
   bool say_that_we_wait(Denied denied);
-  void ask_for_connections();
+  void ask_for_connections(std::uint64_t workers);
 
   void report_to_breaker(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency);
   void judge(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency);

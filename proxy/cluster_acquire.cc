@@ -187,20 +187,21 @@ bool Cluster::wait(Waiter& waiter, Denied denied) {
   say_that_we_wait(denied);
   // Somebody may have made room between the refusal and this; and others may have connections to spare.
   env_.turn.defer(*this);
-  if (denied == Denied::kConnections) ask_for_connections();
+  if (denied == Denied::kConnections) ask_for_connections(kAllWorkers);
   return true;
 }
 
 // True: that it is connections we lack is news to the others.
 bool Cluster::say_that_we_wait(Denied denied) {
-  state_->waiting.fetch_or(worker_bit());
+  const std::uint64_t before = state_->waiting.fetch_or(worker_bit());
   if (denied != Denied::kConnections) return false;
-  return (state_->waiting_for_connections.fetch_or(worker_bit()) & worker_bit()) == 0;
+  const std::uint64_t lacking = state_->waiting_for_connections.fetch_or(worker_bit());
+  return (before & lacking & worker_bit()) == 0;
 }
 
 // Whoever has idle connections that count against the limit gives them up.
-void Cluster::ask_for_connections() {
-  if (state_->events != nullptr) state_->events->on_room(*state_, kAllWorkers);
+void Cluster::ask_for_connections(std::uint64_t workers) {
+  if (state_->events != nullptr) state_->events->on_room(*state_, workers);
 }
 
 void Cluster::on_room() {
@@ -234,7 +235,7 @@ void Cluster::serve_queue() {
       // Once more, for what was given back before the bit was there.
       acquired = acquire(waiter.wait_key, waiter.wait_tried);
       if (can_wait(acquired.denied)) {
-        if (news) ask_for_connections();
+        if (news) ask_for_connections(~state_->waiting.load());  // who waits has none to spare
         return;
       }
     }

@@ -281,8 +281,10 @@ class Run final {
     for (std::size_t i = 0; i < endpoints.size(); ++i) {
       for (std::size_t b = 0; b < kBackends.size(); ++b) {
         if ((mask >> (i * 2 + b) & 1U) == 0) continue;
-        endpoints[i].push_back(
-            {.name = std::string(kBackends[b]), .address = *Address::parse(kBackends[b]), .zone = {}, .state = nullptr});
+        endpoints[i].push_back({.name = std::string(kBackends[b]),
+                                .address = *Address::parse(kBackends[b]),
+                                .zone = {},
+                                .state = nullptr});
       }
     }
     world_.apply_endpoints(std::move(endpoints));
