@@ -259,7 +259,7 @@ class Load final {
   void dispatch(const epoll_event& event) {
     if (event.data.u64 == kTimerKey) {
       std::uint64_t expirations = 0;
-      static_cast<void>(read(timer_, &expirations, sizeof expirations));
+      [[maybe_unused]] const ssize_t got = read(timer_, &expirations, sizeof expirations);
       return;
     }
     Connection& connection = connections_[event.data.u64 & 0xffffffff];

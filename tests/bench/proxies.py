@@ -209,6 +209,23 @@ endpoints = ["127.0.0.1:{backend_port}"]
 """
 
 
+# Everything that may cost something for each request, with limits that nothing reaches.
+EVERYTHING = """
+limits = { requests = 100000, per_endpoint = { requests = 100000 } }
+breaker = { slow_call = { threshold = "1s", ratio = 0.5 } }
+retry = { attempts = 3, on = ["connect-failure", "refused", "reset", "timeout", "5xx"], per_try_timeout = "5s" }
+health_check = { path = "/", interval = "1s" }
+outlier = { consecutive_failures = 5 }
+"""
+
+
+def full_config(port, backend_port, admin_port, directory):
+    """As remora_config, with everything on, and the access log in a file."""
+    text = remora_config(port, backend_port, admin_port, os.path.join(directory, "access.log"))
+    text = text.replace('[[listener.route]]', 'rate_limit = { requests = 1000000 }\n[[listener.route]]')
+    return text + EVERYTHING
+
+
 def write(directory, name, text):
     path = os.path.join(directory, name)
     with open(path, "w", encoding="utf-8") as out:
@@ -237,9 +254,10 @@ def start_proxy(name, settings, backend_port):
         config = write(directory, "haproxy.cfg", haproxy_config(port, backend_port, files))
         command = [find_program("haproxy"), "-db", "-f", config]
     else:
-        config = write(directory, "remora.toml",
-                       remora_config(port, backend_port, free_port(), settings.access_log))
-        command = [settings.remora, "run", "--config", config]
+        text = (full_config(port, backend_port, free_port(), directory) if name == "full" else
+                remora_config(port, backend_port, free_port(), settings.access_log))
+        config = write(directory, f"{name}.toml", text)
+        command = [settings.baseline if name == "baseline" else settings.remora, "run", "--config", config]
         stop_signal = signal.SIGINT  # SIGTERM would drain the connections that are still open
     child = Child(name, command, settings.proxy_core, directory, stop_signal)
     try:
