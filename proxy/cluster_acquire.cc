@@ -33,7 +33,7 @@ Acquired Cluster::acquire(std::optional<std::uint64_t> key, std::span<const std:
                                        env_.random);
     if (!index) break;
     if (ramping && ramp_rejects(*endpoints_[*index])) {
-      spare = *index;
+      spare = index;
     } else if (take_endpoint(*index, lease, denied)) {
       return {.lease = std::move(lease)};
     }

@@ -46,7 +46,7 @@ class Lease final {
 
  private:
   friend class Cluster;
-  void swap(Lease& other) {
+  void swap(Lease& other) noexcept {
     std::swap(cluster_, other.cluster_);
     std::swap(endpoint_, other.endpoint_);
     std::swap(ticket_, other.ticket_);

@@ -1,6 +1,7 @@
 #include "proxy/state_registry.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace remora::proxy {
 
@@ -41,8 +42,7 @@ void StateRegistry::fill(Snapshot& snapshot, TimePoint now) {
 StateRegistry::Cluster StateRegistry::adopt(const config::Cluster& settings) {
   for (Cluster& known : clusters_) {
     if (known.state == nullptr || known.settings->name != settings.name) continue;
-    Cluster adopted = std::move(known);
-    known.state = nullptr;
+    Cluster adopted = std::exchange(known, Cluster());
     adopted.settings = &settings;
     return adopted;
   }
