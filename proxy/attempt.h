@@ -53,7 +53,8 @@ class Attempt final : private http::Responses, private UpstreamPool::Waiter {
 
   // Ends what is under way; the lease is still held: give_up() or complete() follows.
   void drop();
-  // The response is complete: tells the lease. `request_done`: the connection may be used again.
+  // The response is complete, or of no further interest: tells the lease what it said. `request_done`: the
+  // connection may be used again.
   void complete(unsigned status, bool request_done);
   // Gives up what is under way. `outcome`: what it says of the endpoint.
   void give_up(const breaker::Outcome& outcome);

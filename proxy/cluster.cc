@@ -110,12 +110,13 @@ void Cluster::refresh_candidates() {
     sources_.push_back(endpoint->info.state->sources(now));
     if (cluster_scope_) sources_.back().breaker_open = false;
   }
-  panic_ = settings_.health_check && health::in_panic(sources_, settings_.health_check->panic_below);
+  const bool panic =
+      settings_.health_check && health::in_panic(sources_, settings_.health_check->panic_below);
   std::vector<lb::Standing> standings;
   standings.reserve(endpoints_.size());
   for (std::size_t i = 0; i < endpoints_.size(); ++i) {
     ClusterEndpoint& endpoint = *endpoints_[i];
-    const health::Why before = std::exchange(endpoint.why, health::availability(sources_[i], panic_));
+    const health::Why before = std::exchange(endpoint.why, health::availability(sources_[i], panic));
     const bool available = endpoint.why == health::Why::kAvailable;
     // What waits in the pool of a failed endpoint is as dead as the endpoint, or keeps it busy for nothing.
     if (!available && before == health::Why::kAvailable) endpoint.pool.close_idle();

@@ -79,14 +79,14 @@ class Cluster final : private TurnTask {
     ~Waiter() = default;
   };
 
-  // `own_zone`: this sidecar's zone, "" for none. `worker`: its number.
+  // The cluster at `index` of the configuration, with the state it shares; `worker`: this worker's number.
   Cluster(Env& env, std::shared_ptr<const config::Config> config, std::size_t index,
           std::shared_ptr<ClusterState> state, unsigned worker);
   ~Cluster() override;
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
-  // Who exists now. O(n log n).
+  // Who exists now. O(n * m) for n endpoints where there were m: not for every request.
   void apply(const std::vector<ResolvedEndpoint>& endpoints);
 
   // Picks an endpoint if all that limits it allows, one not in `tried` (indices from Lease::endpoint().index)
@@ -94,7 +94,7 @@ class Cluster final : private TurnTask {
   Acquired acquire(std::optional<std::uint64_t> key, std::span<const std::uint32_t> tried);
   // After a denial that can_wait(): waits for a place. False: the queue is full.
   bool wait(Waiter& waiter, Denied denied);
-  // There are candidates not in `tried`.
+  // There are available endpoints not in `tried`.
   bool has_untried(std::span<const std::uint32_t> tried);
   bool has_candidates() {
     refresh_if_changed();
@@ -138,7 +138,8 @@ class Cluster final : private TurnTask {
   bool take_endpoint(std::uint32_t index, Lease& lease, Denied& denied);
   Acquired refused(Denied denied) const;
   bool ramp_rejects(const ClusterEndpoint& endpoint);
-  bool close_idle_connections(std::uint32_t wanted);
+  bool close_an_idle_connection();
+  void close_idle_connections(std::uint32_t wanted);
   bool say_that_we_wait(Denied denied);
   void ask_for_connections(std::uint64_t workers);
 
@@ -185,7 +186,6 @@ class Cluster final : private TurnTask {
   TimePoint ramps_until_{};                  // some endpoint has less than its full share until then
   bool room_made_ = false;                   // a place was given back in this event
   bool yields_ = false;                      // it is the others' turn, where others wait as well
-  bool panic_ = false;
   bool tracks_latency_;
   bool tracks_quantile_;
   bool cluster_scope_;

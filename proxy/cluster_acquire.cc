@@ -133,15 +133,19 @@ std::optional<UpstreamPool::Permits> Cluster::permits_to_dial(ClusterEndpoint& e
   }
   if (state_->connections.limited()) {
     auto permit = state_->connections.try_take();
-    if (!permit && close_idle_connections(1)) permit = state_->connections.try_take();
+    if (!permit && close_an_idle_connection()) permit = state_->connections.try_take();
     if (!permit) return std::nullopt;
     permits.cluster = std::move(*permit);
   }
   return permits;
 }
 
-// So many that `wanted` new ones have room, if there are as many. True: there is room for one.
-bool Cluster::close_idle_connections(std::uint32_t wanted) {
+bool Cluster::close_an_idle_connection() {
+  return std::ranges::any_of(endpoints_, [](auto& endpoint) { return endpoint->pool.close_oldest_idle(); });
+}
+
+// For those who wait elsewhere: so many that `wanted` new ones have room, if there are as many.
+void Cluster::close_idle_connections(std::uint32_t wanted) {
   const auto lacks = [&](const breaker::Limiter& limit) {
     return limit.limited() && limit.in_use() + wanted > limit.most();
   };
@@ -150,7 +154,6 @@ bool Cluster::close_idle_connections(std::uint32_t wanted) {
            endpoint->pool.close_oldest_idle()) {
     }
   }
-  return !state_->connections.limited() || state_->connections.in_use() < state_->connections.most();
 }
 
 Acquired Cluster::refused(Denied denied) const {

@@ -1,7 +1,6 @@
 // The middle: getting an endpoint, sending the request, and what happens when that goes wrong: waiting for a
 // place, trying again, trying twice at once.
 #include <algorithm>
-#include <array>
 
 #include "proxy/exchange.h"
 
@@ -154,11 +153,7 @@ void Exchange::on_attempt_open(Attempt& attempt) {
 
 // So that the next hop does not retry what is a retry already: one failure far away would become a storm.
 void Exchange::mark_attempt() {
-  const std::array<char, 2> digits{static_cast<char>('0' + std::min(tries(), 99U) / 10),
-                                   static_cast<char>('0' + std::min(tries(), 99U) % 10)};
-  std::string_view text(digits.data(), digits.size());
-  if (text.front() == '0') text.remove_prefix(1);
-  request_.fields.set(http::FieldId::kXRemoraAttempt, text);
+  request_.fields.set(http::FieldId::kXRemoraAttempt, std::to_string(tries()));
 }
 
 void Exchange::on_attempt_writable(Attempt& attempt) {
@@ -210,13 +205,12 @@ void Exchange::on_attempt_failed(Attempt& attempt, const Error& error, Result re
 // A response that asks for another attempt, and gets one: it is dropped.
 bool Exchange::retries_response(Attempt& attempt, const http::ResponseHead& head) {
   if (!retry_->on.statuses.contains(head.status) || !cluster().has_candidates()) return false;
-  const breaker::Outcome outcome{.result = Result::kResponse, .status = head.status};
   last_upstream_ = attempt.lease().endpoint().address_text;
   if (rival(attempt).active()) {
-    attempt.give_up(attempt.shed() ? breaker::Outcome{} : outcome);
+    attempt.complete(head.status, false);
     return true;
   }
-  breaker::FailedAttempt failed{.outcome = outcome,
+  breaker::FailedAttempt failed{.outcome = {.result = Result::kResponse, .status = head.status},
                                 .attempt = facts(attempt),
                                 .made = tries(),
                                 .marked = marked_,
@@ -227,7 +221,7 @@ bool Exchange::retries_response(Attempt& attempt, const http::ResponseHead& head
   }
   if (!may_try_again(failed)) return false;
   last_failure_.reset();
-  attempt.give_up(attempt.shed() ? breaker::Outcome{} : outcome);
+  attempt.complete(head.status, false);
   try_again(failed);
   return true;
 }
@@ -299,7 +293,7 @@ void Exchange::on_step_timer() {
     case State::kQueued:
       leave();
       ++cluster().stats().pending_timeouts;
-      return reply(kPendingTimeout);
+      return reply(last_failure_.value_or(kPendingTimeout));
     case State::kBackingOff: state_ = State::kTrying; return acquire();
     case State::kTrying: return hedge();
     case State::kIdle:

@@ -11,28 +11,16 @@ using namespace remora;
 using namespace remora::proxy;
 using breaker::CircuitBreaker;
 using remora::testing::endpoints;
+using remora::testing::kA;
+using remora::testing::kB;
 using remora::testing::kStart;
 using remora::testing::kWorkers;
+using remora::testing::limited;
 using remora::testing::Process;
 using remora::testing::Request;
 using remora::testing::RequestPtr;
 
 namespace {
-
-constexpr const char* kA = "10.0.0.1:80";
-constexpr const char* kB = "10.0.0.2:80";
-
-config::Cluster settings() {
-  config::Cluster cluster;
-  cluster.name = "app";
-  return cluster;
-}
-
-config::Cluster limited(config::ClusterLimits limits) {
-  config::Cluster cluster = settings();
-  cluster.limits = limits;
-  return cluster;
-}
 
 // Requests that come, wait, end and leave at random, while posts arrive late and turns end late.
 class Crowd {

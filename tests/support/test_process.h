@@ -20,6 +20,21 @@
 
 namespace remora::testing {
 
+inline constexpr const char* kA = "10.0.0.1:80";
+inline constexpr const char* kB = "10.0.0.2:80";
+
+inline config::Cluster settings() {
+  config::Cluster cluster;
+  cluster.name = "app";
+  return cluster;
+}
+
+inline config::Cluster limited(config::ClusterLimits limits) {
+  config::Cluster cluster = settings();
+  cluster.limits = limits;
+  return cluster;
+}
+
 inline constexpr TimePoint kStart{1000s};
 inline constexpr unsigned kWorkers = 4;
 
