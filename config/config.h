@@ -190,6 +190,7 @@ struct ClusterLimits {
   std::uint32_t retries = 0;               // retries and hedges in flight
   std::uint32_t endpoint_connections = 0;  // as above, of each endpoint
   std::uint32_t endpoint_requests = 0;
+  std::uint32_t endpoint_retries = 0;
   bool operator==(const ClusterLimits&) const = default;
 };
 

@@ -43,6 +43,7 @@ void write_limits(TomlWriter& out, const ClusterLimits& limits) {
   out.table("cluster.limits.per_endpoint");
   out.integer("connections", limits.endpoint_connections);
   out.integer("requests", limits.endpoint_requests);
+  out.integer("retries", limits.endpoint_retries);
 }
 
 void write_breaker(TomlWriter& out, const Cluster& cluster, const Config& config) {

@@ -30,6 +30,7 @@ void read_limits(const TableReader& reader, ClusterLimits& limits) {
   const auto each = reader.table("per_endpoint");
   each.integer("connections", limits.endpoint_connections, 0, kMostConnections);
   each.integer("requests", limits.endpoint_requests, 0, kMostConnections);
+  each.integer("retries", limits.endpoint_retries, 0, kMostWaiting);
 }
 
 void read_slow_call(const TableReader& reader, breaker::CircuitBreaker::Settings& breaker) {

@@ -49,7 +49,7 @@ constexpr Keys kEndpoint = {"address", "weight", "zone", "priority"};
 constexpr Keys kClusterTimeouts = {"connect", "idle"};
 constexpr Keys kClusterLimits = {"connections",     "requests", "pending",
                                  "pending_timeout", "retries",  "per_endpoint"};
-constexpr Keys kPerEndpoint = {"connections", "requests"};
+constexpr Keys kPerEndpoint = {"connections", "requests", "retries"};
 constexpr Keys kBreaker = {"enabled",
                            "scope",
                            "consecutive_failures",

@@ -51,6 +51,7 @@ enum class Denied : std::uint8_t {
   kRequests,     // the limit of requests in flight
   kConnections,  // the limit of connections
   kAdaptive,     // the adaptive limit
+  kRetries,      // the limit of retries in flight at an endpoint
 };
 
 // A place may become free: waiting makes sense.
@@ -74,6 +75,7 @@ class Cluster final : private TurnTask {
     // As acquire() was given them; they outlive the waiting.
     std::optional<std::uint64_t> wait_key;
     std::span<const std::uint32_t> wait_tried;
+    bool wait_retry = false;
 
    protected:
     ~Waiter() = default;
@@ -90,12 +92,15 @@ class Cluster final : private TurnTask {
   void apply(const std::vector<ResolvedEndpoint>& endpoints);
 
   // Picks an endpoint if all that limits it allows, one not in `tried` (indices from Lease::endpoint().index)
-  // if there is any.
-  Acquired acquire(std::optional<std::uint64_t> key, std::span<const std::uint32_t> tried);
+  // if there is any. `retry`: it counts against the endpoint's limit of retries.
+  Acquired acquire(std::optional<std::uint64_t> key, std::span<const std::uint32_t> tried,
+                   bool retry = false);
   // After a denial that can_wait(): waits for a place. False: the queue is full.
   bool wait(Waiter& waiter, Denied denied);
   // There are available endpoints not in `tried`.
   bool has_untried(std::span<const std::uint32_t> tried);
+  // Some endpoint's limit of retries leaves room for one more.
+  bool has_room_for_retry();
   bool has_candidates() {
     refresh_if_changed();
     return !candidates_.empty();
@@ -135,7 +140,7 @@ class Cluster final : private TurnTask {
   void at_end_of_turn() override;
 
   Denied take_cluster_permits(Lease& lease);
-  bool take_endpoint(std::uint32_t index, Lease& lease, Denied& denied);
+  bool take_endpoint(std::uint32_t index, bool retry, Lease& lease, Denied& denied);
   Acquired refused(Denied denied) const;
   bool ramp_rejects(const ClusterEndpoint& endpoint);
   bool close_an_idle_connection();

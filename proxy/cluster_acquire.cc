@@ -16,7 +16,8 @@ constexpr std::uint64_t kAllWorkers = ~std::uint64_t{0};
 
 }  // namespace
 
-Acquired Cluster::acquire(std::optional<std::uint64_t> key, std::span<const std::uint32_t> tried) {
+Acquired Cluster::acquire(std::optional<std::uint64_t> key, std::span<const std::uint32_t> tried,
+                          bool retry) {
   refresh_if_changed();
   Lease lease;
   if (const Denied denied = take_cluster_permits(lease); denied != Denied::kNone) return refused(denied);
@@ -34,23 +35,24 @@ Acquired Cluster::acquire(std::optional<std::uint64_t> key, std::span<const std:
     if (!index) break;
     if (ramping && ramp_rejects(*endpoints_[*index])) {
       spare = index;
-    } else if (take_endpoint(*index, lease, denied)) {
+    } else if (take_endpoint(*index, retry, lease, denied)) {
       return {.lease = std::move(lease)};
     }
     avoided_.push_back(*index);
   }
-  if (spare && take_endpoint(*spare, lease, denied)) return {.lease = std::move(lease)};
+  if (spare && take_endpoint(*spare, retry, lease, denied)) return {.lease = std::move(lease)};
   // The rest, those tried already last.
   for (const bool again : {false, true}) {
     for (const std::uint32_t index : candidates_) {
       const bool was_tried = std::ranges::find(tried, index) != tried.end();
-      if (was_tried == again && take_endpoint(index, lease, denied)) return {.lease = std::move(lease)};
+      if (was_tried == again && take_endpoint(index, retry, lease, denied))
+        return {.lease = std::move(lease)};
     }
     if (tried.empty()) break;
   }
   // A recovering endpoint that has its probes already must not keep others out that are well.
   for (const std::uint32_t index : reserves_) {
-    if (take_endpoint(index, lease, denied)) return {.lease = std::move(lease)};
+    if (take_endpoint(index, retry, lease, denied)) return {.lease = std::move(lease)};
   }
   if (cluster_scope_) state_->breaker.report(lease.ticket_, {}, std::nullopt, env_.now(), env_.random);
   return refused(denied);
@@ -82,7 +84,7 @@ Denied Cluster::take_cluster_permits(Lease& lease) {
 }
 
 // `denied`: the reason that helps most, a limit (for which one can wait) before a breaker before nobody.
-bool Cluster::take_endpoint(std::uint32_t index, Lease& lease, Denied& denied) {
+bool Cluster::take_endpoint(std::uint32_t index, bool retry, Lease& lease, Denied& denied) {
   ClusterEndpoint& endpoint = *endpoints_[index];
   EndpointState& state = *endpoint.info.state;
   breaker::CircuitBreaker::Entry entry;
@@ -96,7 +98,8 @@ bool Cluster::take_endpoint(std::uint32_t index, Lease& lease, Denied& denied) {
     lease.ticket_ = *entry.ticket;
   }
   const auto refuse = [&](Denied why) {
-    if (denied != Denied::kConnections) denied = why;  // for which others can make room, if they know
+    // Before all, connections: others can make room for them, if they know.
+    if (can_wait(why) ? denied != Denied::kConnections : !can_wait(denied)) denied = why;
     if (entry.ticket) state.breaker.report(*entry.ticket, {}, std::nullopt, env_.now(), env_.random);
     return false;
   };
@@ -106,6 +109,12 @@ bool Cluster::take_endpoint(std::uint32_t index, Lease& lease, Denied& denied) {
     if (!permit) return refuse(Denied::kRequests);
     request = std::move(*permit);
   }
+  breaker::Permit another_try;
+  if (retry && state.retries.limited()) {
+    auto permit = state.retries.try_take();
+    if (!permit) return refuse(Denied::kRetries);
+    another_try = std::move(*permit);
+  }
   UpstreamPool::Permits connection;
   if (!endpoint.pool.has_available() && pool_settings_.room != nullptr) {
     auto permits = permits_to_dial(endpoint);
@@ -113,6 +122,7 @@ bool Cluster::take_endpoint(std::uint32_t index, Lease& lease, Denied& denied) {
     connection = std::move(*permits);
   }
   lease.permits_.endpoint = std::move(request);
+  lease.permits_.retry = std::move(another_try);
   lease.connection_ = std::move(connection);
   lease.cluster_ = this;
   lease.endpoint_ = &endpoint;
@@ -183,6 +193,16 @@ bool Cluster::has_untried(std::span<const std::uint32_t> tried) {
   return std::ranges::any_of(candidates_, untried) || std::ranges::any_of(reserves_, untried);
 }
 
+bool Cluster::has_room_for_retry() {
+  if (settings_.limits.endpoint_retries == 0) return true;
+  refresh_if_changed();
+  const auto has_room = [&](std::uint32_t i) {
+    const breaker::Limiter& limit = endpoints_[i]->info.state->retries;
+    return limit.in_use() < limit.most();
+  };
+  return std::ranges::any_of(candidates_, has_room) || std::ranges::any_of(reserves_, has_room);
+}
+
 bool Cluster::wait(Waiter& waiter, Denied denied) {
   auto permit = state_->pending.limited() ? state_->pending.try_take() : std::nullopt;
   if (!permit) return false;
@@ -232,11 +252,11 @@ void Cluster::at_end_of_turn() {
 void Cluster::serve_queue() {
   while (!queue_.empty()) {
     auto& waiter = static_cast<Waiter&>(*queue_.next(env_.now()));
-    Acquired acquired = acquire(waiter.wait_key, waiter.wait_tried);
+    Acquired acquired = acquire(waiter.wait_key, waiter.wait_tried, waiter.wait_retry);
     if (can_wait(acquired.denied)) {
       const bool news = say_that_we_wait(acquired.denied);
       // Once more, for what was given back before the bit was there.
-      acquired = acquire(waiter.wait_key, waiter.wait_tried);
+      acquired = acquire(waiter.wait_key, waiter.wait_tried, waiter.wait_retry);
       if (can_wait(acquired.denied)) {
         if (news) ask_for_connections(~state_->waiting.load());  // who waits has none to spare
         return;

@@ -17,6 +17,7 @@ constexpr LocalReply kPendingTimeout{503, Flag::kOverflow, "waited too long for 
 std::size_t limit_of(Denied denied) {
   const ClusterLimit limit = denied == Denied::kConnections ? ClusterLimit::kConnections
                              : denied == Denied::kAdaptive  ? ClusterLimit::kAdaptive
+                             : denied == Denied::kRetries   ? ClusterLimit::kRetries
                                                             : ClusterLimit::kRequests;
   return static_cast<std::size_t>(limit);
 }
@@ -27,6 +28,7 @@ LocalReply over_limit(Denied denied) {
       return {503, Flag::kOverflow, "the limit of connections is reached, and no request more may wait\n"};
     case Denied::kAdaptive:
       return {503, Flag::kOverflow, "the adaptive limit is reached, and no request more may wait\n"};
+    case Denied::kRetries: return {503, Flag::kOverflow, "the limit of retries is reached\n"};
     default:
       return {503, Flag::kOverflow, "the limit of requests is reached, and no request more may wait\n"};
   }
@@ -54,7 +56,7 @@ void Exchange::use_cluster(std::size_t index) {
 void Exchange::acquire() {
   if (deadline_ && *deadline_ <= env_.now()) return reply(kDeadlineGone);
   if (std::exchange(tried_generation_, cluster().generation()) != cluster().generation()) tried_.clear();
-  Acquired acquired = cluster().acquire(key_, tried_);
+  Acquired acquired = cluster().acquire(key_, tried_, retried_);
   if (acquired.lease) return begin_attempt(std::move(acquired.lease));
   if (can_wait(acquired.denied)) return wait_for_place(acquired.denied);
   deny(acquired);
@@ -64,6 +66,7 @@ void Exchange::wait_for_place(Denied denied) {
   ++cluster().stats().limit_hits[limit_of(denied)];
   wait_key = key_;
   wait_tried = tried_;
+  wait_retry = retried_;
   state_ = State::kQueued;
   if (!cluster().wait(*this, denied)) {
     ++cluster().stats().limit_hits[static_cast<std::size_t>(ClusterLimit::kPending)];
@@ -83,6 +86,7 @@ void Exchange::on_place(Acquired acquired) {
 
 // There is no endpoint for this attempt.
 void Exchange::deny(const Acquired& acquired) {
+  if (acquired.denied == Denied::kRetries) ++cluster().stats().limit_hits[limit_of(acquired.denied)];
   if (last_failure_) return reply(*last_failure_);
   if (acquired.denied == Denied::kNoEndpoint) return reply(kNoEndpoint);
   if (acquired.denied != Denied::kBreakerOpen) return reply(over_limit(acquired.denied));
@@ -230,17 +234,16 @@ bool Exchange::may_try_again(const breaker::FailedAttempt& failed) {
   return breaker::may_retry(*retry_, failed) == breaker::RetryVerdict::kRetry && take_retry();
 }
 
-// One retry or hedge, from the budget and the limit.
+// One retry or hedge, from the budget and the limits.
 bool Exchange::take_retry() {
   ClusterState& state = cluster().state();
-  if (state.retries.limited() && !retry_permit_.held()) {
-    auto permit = state.retries.try_take();
-    if (!permit) {
-      ++cluster().stats().limit_hits[static_cast<std::size_t>(ClusterLimit::kRetries)];
-      return false;
-    }
-    retry_permit_ = std::move(*permit);
+  auto permit = state.retries.limited() && !retry_permit_.held() ? state.retries.try_take()
+                                                                 : std::optional(std::move(retry_permit_));
+  if (!permit || !cluster().has_room_for_retry()) {
+    ++cluster().stats().limit_hits[limit_of(Denied::kRetries)];
+    return false;
   }
+  retry_permit_ = std::move(*permit);
   if (!state.budget.try_retry(env_.now())) {
     retry_permit_.release();
     ++cluster().stats().budget_exhausted;
@@ -278,7 +281,7 @@ void Exchange::arm_hedge() {
 // The answer is late: another endpoint is asked as well, and the first answer wins.
 void Exchange::hedge() {
   if (!may_hedge() || taker() == nullptr || !cluster().has_untried(tried_)) return;
-  Acquired acquired = cluster().acquire(key_, tried_);
+  Acquired acquired = cluster().acquire(key_, tried_, true);
   if (!acquired.lease) return;
   const auto index = acquired.lease.endpoint().index;
   if (std::ranges::find(tried_, *index) != tried_.end() || !take_retry()) return;

@@ -59,6 +59,7 @@ class Lease final {
     breaker::Permit endpoint;
     breaker::Permit cluster;
     breaker::Permit adaptive;
+    breaker::Permit retry;
   };
 
   Cluster* cluster_ = nullptr;

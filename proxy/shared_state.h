@@ -30,6 +30,7 @@ struct EndpointState {
       : breaker(settings.breaker),
         connections(settings.limits.endpoint_connections),
         requests(settings.limits.endpoint_requests),
+        retries(settings.limits.endpoint_retries),
         active(settings.health_check ? health::Sources::Active::kUnknown : health::Sources::Active::kNone) {}
 
   // What speaks for and against it at this instant.
@@ -48,6 +49,7 @@ struct EndpointState {
   breaker::CircuitBreaker breaker;
   breaker::Limiter connections;
   breaker::Limiter requests;
+  breaker::Limiter retries;
 
   // Written by the control thread, then ClusterState::changed().
   std::atomic<health::Sources::Active> active;

@@ -94,6 +94,8 @@ inline const std::vector<Row> kKeysOfResilience{
      "connections = 5"},
     {"cluster.limits.per_endpoint", "requests", "#cluster.limits.per_endpoint", "", "requests = 0",
      "requests = 5"},
+    {"cluster.limits.per_endpoint", "retries", "#cluster.limits.per_endpoint", "", "retries = 0",
+     "retries = 5"},
     {"cluster.breaker", "enabled", "#cluster.breaker", "", "enabled = true", "enabled = false"},
     {"cluster.breaker", "scope", "#cluster.breaker", "", R"(scope = "endpoint")", R"(scope = "cluster")"},
     {"cluster.breaker", "consecutive_failures", "#cluster.breaker", "", "consecutive_failures = 5",

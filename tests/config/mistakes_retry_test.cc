@@ -102,7 +102,7 @@ const std::vector<Mistake> kLimitsAndOverload{
      "8: cluster.app.limits: 5 is a number, write a table with connections, requests, pending, "
      "pending_timeout, retries, per_endpoint"},
     {app, "limits = { per_endpoint = 5 }",
-     "8: cluster.app.limits.per_endpoint: 5 is a number, write a table with connections, requests"},
+     "8: cluster.app.limits.per_endpoint: 5 is a number, write a table with connections, requests, retries"},
     {app, R"(limits = { requests = "unlimited" })",
      R"(8: cluster.app.limits.requests: "unlimited" is a string, write a whole number from 0 to 10000000)"},
     {app, "limits = { pending_timeout = 1 }",

@@ -46,6 +46,7 @@ const std::vector<Range> kOfLimits{
      "a whole number from 0 to 10000000", ""},
     {"limits.per_endpoint.requests", "0", "10000000", "-1", "10000001", "a whole number from 0 to 10000000",
      ""},
+    {"limits.per_endpoint.retries", "0", "1000000", "-1", "1000001", "a whole number from 0 to 1000000", ""},
     {"adaptive_concurrency.initial", "1", "1000000", "0", "1000001", "a whole number from 1 to 1000000", ""},
     {"adaptive_concurrency.min", "1", "1000000", "0", "1000001", "a whole number from 1 to 1000000", ""},
     {"adaptive_concurrency.max", "1", "1000000", "0", "1000001", "a whole number from 1 to 1000000", ""},

@@ -475,3 +475,52 @@ TEST_CASE("an overloaded worker sheds in stages") {
   CHECK(status_of(waiting->received()) == 200);
   CHECK_FALSE(contains(waiting->received(), "Connection: close"));
 }
+
+TEST_CASE("an endpoint's limit of retries passes it over, and without room anywhere none is made") {
+  constexpr std::string_view kBusy = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+  const auto retries_turned_away = [](World& w) {
+    return stats(w).limit_hits[static_cast<std::size_t>(proxy::ClusterLimit::kRetries)];
+  };
+  World w(with("limits = { per_endpoint = { retries = 1 } }\nretry = { on = [\"5xx\"] }"));
+  auto& backend = w.backend("10.0.0.1:80");
+  auto first = ask(w);
+  backend[0].send(kBusy);
+  w.settle();
+  w.run_for(1s);
+  CHECK(count_of(backend[0].received(), "GET /") == 2);  // the retry is under way
+  auto second = ask(w);
+  REQUIRE(backend.size() == 2);
+  backend[1].send(kBusy);
+  w.settle();
+  CHECK(status_of(second->received()) == 503);  // the endpoint's own answer, not dropped for nothing
+  CHECK_FALSE(contains(second->received(), "x-remora-flag"));
+  CHECK(retries_turned_away(w) == 1);
+  backend[0].send(kOk);
+  w.settle();
+  CHECK(status_of(first->received()) == 200);
+  auto third = ask(w);
+  backend[0].send(kBusy);
+  w.settle();
+  w.run_for(1s);
+  backend[0].send(kOk);
+  backend[1].send(kOk);
+  w.settle();
+  CHECK(status_of(third->received()) == 200);  // its place has been given back
+  CHECK(retries_turned_away(w) == 1);
+}
+
+TEST_CASE("a retry goes past an endpoint that has its number of retries to one that has not") {
+  World w(
+      with("limits = { per_endpoint = { retries = 1 } }\nretry = { attempts = 2 }\nbalance = \"round_robin\"",
+           "[\"10.0.0.1:80\", \"10.0.0.2:80\", \"10.0.0.3:80\"]"));
+  auto& b = w.backend("10.0.0.2:80");  // nobody listens at 10.0.0.1
+  auto& c = w.backend("10.0.0.3:80");
+  std::vector<std::unique_ptr<RawPeer>> clients;
+  for (int i = 0; i < 6; ++i) clients.push_back(ask(w));
+  std::size_t retried_at_b = 0;
+  std::size_t retried_at_c = 0;
+  for (std::size_t i = 0; i < b.size(); ++i) retried_at_b += count_of(b[i].received(), "X-Remora-Attempt");
+  for (std::size_t i = 0; i < c.size(); ++i) retried_at_c += count_of(c[i].received(), "X-Remora-Attempt");
+  CHECK(retried_at_b == 1);
+  CHECK(retried_at_c == 1);
+}
