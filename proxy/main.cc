@@ -1,60 +1,56 @@
-// The command line: `remora run | check | demo`, and nothing else. Exit codes: 0 ok, 1 bad configuration, 2
-// bad usage, 3 cannot bind or start.
+// Does what the command line asks for: one function for each subcommand of command_line.cc.
 #include <fmt/core.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "config/load.h"
+#include "proxy/command_line.h"
 #include "proxy/demo.h"
 #include "proxy/router.h"
 #include "proxy/server.h"
 
 namespace {
 
-constexpr int kOk = 0;
-constexpr int kBadConfig = 1;
-constexpr int kBadUsage = 2;
-constexpr int kCannotStart = 3;
+using namespace remora::proxy;
 
 // What the configuration needs to know of libraries that it does not include.
-remora::config::Hooks hooks() { return {.check_regex = &remora::proxy::regex_problem, .cores = {}}; }
+remora::config::Hooks hooks() { return {.check_regex = &regex_problem, .cores = {}}; }
 
 int report(const remora::config::Problems& problems) {
   for (const auto& problem : problems) fmt::print(stderr, "{}\n", problem.to_string());
-  return kBadConfig;
+  return kExitBadConfig;
 }
 
 int cannot_start(const remora::Error& error) {
   fmt::print(stderr, "remora: {}\n",
              error.detail.empty() ? std::string(to_string(error.code)) : error.detail);
-  return kCannotStart;
+  return kExitCannotStart;
 }
 
 int check(const std::string& file) {
   const auto config = remora::config::load_file(file, hooks());
   if (!config) return report(config.error());
   fmt::print("{}: ok\n", file);
-  return kOk;
+  return kExitOk;
 }
 
 int run(const std::string& file) {
   auto config = remora::config::load_file(file, hooks());
   if (!config) return report(config.error());
-  remora::proxy::Server server(std::move(*config));
+  Server server(std::move(*config));
   if (const auto started = server.start(); !started) return cannot_start(started.error());
   server.run();
-  return kOk;
+  return kExitOk;
 }
 
 int demo(std::uint64_t requests) {
-  remora::proxy::Demo demo;
+  Demo demo;
   if (const auto ready = demo.prepare(); !ready) return cannot_start(ready.error());
   const std::string text = demo.config_text();
   auto config =
       remora::config::load_text(text, "demo.toml", [](const std::string&) { return std::nullopt; }, hooks());
   if (!config) return report(config.error());
-  remora::proxy::Server server(std::move(*config));
+  Server server(std::move(*config));
   if (const auto started = server.start(); !started) return cannot_start(started.error());
   const std::string proxy = server.listen_address(0).to_string();
   const std::string admin = server.admin_address().to_string();
@@ -71,42 +67,25 @@ int demo(std::uint64_t requests) {
   server.run();
   demo.stop();
   fmt::print("\n{} requests answered with 200, {} otherwise\n", demo.good(), demo.bad());
-  return demo.bad() == 0 ? kOk : kCannotStart;
+  return demo.bad() == 0 ? kExitOk : kExitCannotStart;
 }
 
-int command_line(int argc, char** argv) {
-  CLI::App app{"Remora: a sidecar proxy. One binary, one TOML file."};
-  app.set_version_flag("--version", "remora " REMORA_VERSION);
-  app.require_subcommand(1);
-
-  std::string file;
-  auto* run_command = app.add_subcommand("run", "serve traffic as the configuration says");
-  run_command->add_option("-c,--config", file, "the configuration file")->required();
-  auto* check_command = app.add_subcommand("check", "report every error of a configuration; exit 0 or 1");
-  check_command->add_option("-c,--config", file, "the configuration file")->required();
-  std::uint64_t requests = 0;
-  auto* demo_command = app.add_subcommand("demo", "run with embedded backends and traffic of its own");
-  demo_command->add_option("--requests", requests, "end after so many requests; 0 = until Ctrl-C");
-
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? kOk : kBadUsage;
-  }
-  if (run_command->parsed()) return run(file);
-  if (check_command->parsed()) return check(file);
-  return demo(requests);
+int obey(int argc, char** argv) {
+  const auto arguments = parse_arguments(argc, argv);
+  if (!arguments) return arguments.error();
+  if (arguments->command == "run") return run(arguments->config);
+  if (arguments->command == "check") return check(arguments->config);
+  return demo(arguments->requests);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
-    return command_line(argc, argv);
+    return obey(argc, argv);
   } catch (const std::exception& error) {
     std::fputs(error.what(), stderr);
     std::fputs("\n", stderr);
-    return kCannotStart;
+    return kExitCannotStart;
   }
 }

@@ -50,7 +50,7 @@ LIBRARIES = [
     (r"prometheus/.*", ["proxy/metric*.cc"]),
     (r"re2/.*", ["proxy/router.cc"]),
     (r"nlohmann/.*", ["proxy/admin*.cc"]),
-    (r"CLI/.*", ["proxy/main.cc"]),
+    (r"CLI/.*", ["proxy/command_line.cc"]),
     (r"xxh.*\.h", ["lb/*.cc"]),
     (r"(fmt|spdlog)/.*", ["base/log*.cc", "config/*.cc", "proxy/*.cc"]),
     # The kernel: sockets in proxy/net; an address knows its sockaddr; a log's file may turn out to be a socket.
