@@ -9,6 +9,8 @@
 #include <expected>
 #include <string>
 
+#include "proxy/command_info.h"
+
 namespace remora::proxy {
 
 // What a process ends with.
@@ -22,10 +24,14 @@ struct Arguments {
   std::string command;         // the name of the subcommand: "run"
   std::string config;          // --config
   std::uint64_t requests = 0;  // --requests
+  std::string shell;           // of `completion`
 };
 
 // The error is the exit code with which the process ends at once: kExitOk after --help and --version,
 // kExitBadUsage after a mistake. What there is to say about either has been printed then.
 std::expected<Arguments, int> parse_arguments(int argc, const char* const* argv);
+
+// The same declaration as data; hidden words and options are left out.
+CommandLineInfo describe_command_line();
 
 }  // namespace remora::proxy

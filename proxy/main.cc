@@ -70,11 +70,26 @@ int demo(std::uint64_t requests) {
   return demo.bad() == 0 ? kExitOk : kExitCannotStart;
 }
 
+int completion(const std::string& shell) {
+  const auto info = describe_command_line();
+  fmt::print("{}", shell == "bash"  ? bash_completion(info)
+                   : shell == "zsh" ? zsh_completion(info)
+                                    : fish_completion(info));
+  return kExitOk;
+}
+
+int manual() {
+  fmt::print("{}", manual_page(describe_command_line()));
+  return kExitOk;
+}
+
 int obey(int argc, char** argv) {
   const auto arguments = parse_arguments(argc, argv);
   if (!arguments) return arguments.error();
   if (arguments->command == "run") return run(arguments->config);
   if (arguments->command == "check") return check(arguments->config);
+  if (arguments->command == "completion") return completion(arguments->shell);
+  if (arguments->command == "manual") return manual();
   return demo(arguments->requests);
 }
 
