@@ -1,21 +1,46 @@
-# The image: the stripped binary and the shared objects it loads, nothing else; no shell, no package manager, not root.
-#   docker build -t remora .
-#   docker run -v $PWD/remora.toml:/etc/remora/remora.toml:ro --network host remora
-FROM debian:bookworm-slim AS build
+# The image: the stripped binary, the shared objects it loads, CA certificates; no shell, no package manager, not root.
+#
+#   docker build -t remora .          compiles from source inside; needs nothing but this tree
+#   scripts/image                     the same without a daemon, and from Debian's mirror where no registry is reachable
+#   scripts/image --prebuilt          from a binary that is built already, in seconds: what CI does
+#
+# docs/deployment.md says how to run it.
+FROM debian:bookworm-slim AS compiled
 WORKDIR /src
 COPY scripts/setup scripts/setup
-RUN scripts/setup build && rm -rf /var/lib/apt/lists/*
-COPY . .
-RUN cmake --preset release -DREMORA_TESTS=OFF -DREMORA_BENCH=OFF \
-    && cmake --build --preset release --target remora
-RUN set -eu; install -D --strip build/release/remora /image/usr/bin/remora; \
-    ldd /image/usr/bin/remora | grep -o '/[^ ]*' | xargs -I{} cp --parents --dereference {} /image; \
-    mkdir -p /image/etc; echo 'remora:x:65532:65532::/:/sbin/nologin' >/image/etc/passwd; \
-    install -D -m 644 LICENSE /image/usr/share/doc/remora/LICENSE; \
-    chroot --userspec=65532:65532 /image /usr/bin/remora --version
+RUN scripts/setup build image-root && rm -rf /var/lib/apt/lists/*
+COPY CMakeLists.txt CMakePresets.json LICENSE ./
+COPY cmake cmake
+COPY scripts/image-root scripts/image-root
+COPY base base
+COPY lb lb
+COPY breaker breaker
+COPY health health
+COPY discovery discovery
+COPY config config
+COPY proxy proxy
+RUN cmake --preset release -DREMORA_TESTS=OFF -DREMORA_BENCH=OFF && cmake --build --preset release --target remora
+RUN scripts/image-root build/release/remora /image
 
-FROM scratch
-COPY --from=build /image /
+# What the image says about itself, whatever is in it.
+FROM scratch AS settings
+ARG VERSION=unreleased
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Remora" \
+      org.opencontainers.image.description="A sidecar proxy: one small binary and one TOML file" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 USER 65532:65532
+# Inbound, outbound and what may be seen from outside, as in deploy/; the configuration decides.
+EXPOSE 8080 9000 9902
+STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/bin/remora"]
 CMD ["run", "--config", "/etc/remora/remora.toml"]
+
+# scripts/image --prebuilt makes the root itself and builds this stage; no other build comes here.
+FROM settings AS prebuilt
+COPY build/image/root /
+
+FROM settings
+COPY --from=compiled /image /
