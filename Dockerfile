@@ -12,6 +12,7 @@ RUN scripts/setup build image-root && rm -rf /var/lib/apt/lists/*
 COPY CMakeLists.txt CMakePresets.json LICENSE ./
 COPY cmake cmake
 COPY scripts/image-root scripts/image-root
+COPY deploy/debian deploy/debian
 COPY base base
 COPY lb lb
 COPY breaker breaker
