@@ -194,6 +194,7 @@ class Running(TestCase):
         backend = self.backend()
         port = backend.endpoint.rpartition(":")[2]
         container = self.container(simple_config([f"app.test:{port}"]), "--add-host", "app.test:127.0.0.1")
+        eventually(lambda: container.admin("/readyz").status == 200, "the name has its first answer", 60)
         self.assertEqual(200, fetch(container.address("in"), "/").status)
 
 

@@ -1,7 +1,9 @@
-// docs/configuration.md is held against the parser: every key is in it, and every example loads.
+// docs/configuration.md is held against the parser: every key is in it. And every example of every document
+// loads.
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -15,11 +17,40 @@ using namespace remora::config::fixture;
 
 namespace {
 
-std::string document() {
-  std::ifstream file(REMORA_SOURCE_DIR "/docs/configuration.md");
+std::string read(const std::filesystem::path& path) {
+  std::ifstream file(path);
   std::string text{std::istreambuf_iterator<char>(file), {}};
   REQUIRE_FALSE(text.empty());
   return text;
+}
+
+std::string document() { return read(REMORA_SOURCE_DIR "/docs/configuration.md"); }
+
+// README.md and everything in docs/.
+std::vector<std::filesystem::path> documents() {
+  std::vector<std::filesystem::path> paths{REMORA_SOURCE_DIR "/README.md"};
+  for (const auto& entry : std::filesystem::directory_iterator(REMORA_SOURCE_DIR "/docs"))
+    if (entry.path().extension() == ".md") paths.push_back(entry.path());
+  return paths;
+}
+
+// A document may show one table of a file, and this makes the file of it: what it leaves out is a listener
+// that leads to the cluster "app", and that cluster.
+std::string whole_file(const std::string& example) {
+  const auto has = [&example](const std::string& header) {
+    return example.starts_with(header) || example.find("\n" + header) != std::string::npos;
+  };
+  if (has("[[listener]]")) return example;
+  const bool has_cluster = has("[[cluster]]");
+  std::string file = example;
+  if (!has_cluster && has("[cluster.")) {
+    file = kCluster + example;
+  } else if (!has_cluster) {
+    file += kCluster;
+  }
+  const auto at = file.find("name = \"", file.find("[[cluster]]")) + 8;
+  const auto name = file.substr(at, file.find('"', at) - at);
+  return file + kListener + "[[listener.route]]\ncluster = \"" + name + "\"\n";
 }
 
 // The blocks between "```toml" and "```".
@@ -75,11 +106,23 @@ TEST_CASE("the document has no row for a key that the parser does not know") {
   }
 }
 
-TEST_CASE("every example of the document loads") {
-  const auto blocks = examples(document());
-  CHECK(blocks.size() >= 10);
-  for (const auto& block : blocks) {
-    CAPTURE(block);
-    CHECK(problems(block) == "");
+TEST_CASE("every example of every document loads") {
+  std::size_t count = 0;
+  for (const auto& path : documents()) {
+    CAPTURE(path.string());
+    for (const auto& block : examples(read(path))) {
+      CAPTURE(block);
+      CHECK(problems(whole_file(block)) == "");
+      ++count;
+    }
   }
+  CHECK(count >= 35);
+}
+
+TEST_CASE("what an example leaves out is completed, and nothing else") {
+  CHECK(problems(whole_file("[log]\nlevel = \"debug\"\n")) == "");
+  CHECK(problems(whole_file("[cluster.timeouts]\nconnect = \"2s\"\n")) == "");
+  CHECK(problems(whole_file("[[cluster]]\nname = \"other\"\nendpoints = [\"127.0.0.1:1\"]\n")) == "");
+  CHECK(problems(whole_file("[log]\nlevle = \"debug\"\n")) != "");
+  CHECK(problems(whole_file("[[listener]]\nname = \"x\"\n")) != "");
 }
