@@ -37,7 +37,8 @@ struct Runtime {
 };
 
 struct Admin {
-  Address address;  // 127.0.0.1:9901
+  Address address;                 // 127.0.0.1:9901
+  std::vector<std::string> hosts;  // names and *.names in Host that are answered, lower case
   bool operator==(const Admin&) const = default;
 };
 

@@ -44,6 +44,7 @@ void write_process(TomlWriter& out, const Config& config) {
   out.duration("calm", config.overload.calm);
   out.table("admin");
   out.text("address", config.admin.address.to_string());
+  out.list("hosts", config.admin.hosts);
   out.table("log");
   out.text("level", word(config.log.level));
   out.text("format", word(config.log.format));

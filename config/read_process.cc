@@ -53,7 +53,20 @@ void read_overload(const TableReader& reader, breaker::Overload::Settings& overl
   reader.duration("calm", overload.calm, kLeastLag, 1h);
 }
 
+void read_admin_hosts(const TableReader& reader, Admin& admin) {
+  for (const auto& item : reader.elements("hosts", "[\"remora.internal\"]")) {
+    const auto text = read_string(item, "\"remora.internal\"", reader.report());
+    if (!text) continue;
+    if (auto host = parse_host_pattern(*text)) {
+      admin.hosts.push_back(*std::move(host));
+    } else {
+      reader.report().add(item.where, host.error());
+    }
+  }
+}
+
 void read_admin(const TableReader& reader, Draft& draft) {
+  read_admin_hosts(reader, draft.config.admin);
   draft.config.admin.address = *Address::parse("127.0.0.1:9901");
   draft.admin = reader.where("address");
   const auto text = reader.string("address", "\"127.0.0.1:9901\"");

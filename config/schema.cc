@@ -19,7 +19,7 @@ using Keys = std::string_view[];
 constexpr Keys kTop = {"runtime", "overload", "admin", "log", "listener", "cluster"};
 constexpr Keys kRuntime = {"workers", "drain_timeout", "zone"};
 constexpr Keys kOverload = {"loop_lag", "memory", "calm"};
-constexpr Keys kAdmin = {"address"};
+constexpr Keys kAdmin = {"address", "hosts"};
 constexpr Keys kLog = {"level", "format", "access"};
 constexpr Keys kAccess = {"format", "path", "sample"};
 

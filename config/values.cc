@@ -180,8 +180,8 @@ std::expected<std::string, std::string> parse_host_pattern(std::string_view text
   if (!wildcard && host.starts_with('[') && host.ends_with(']') && Address::parse_ip(host, 0))
     return lower_case(text);
   if (const auto port = parse_host_port(host)) {
-    return std::unexpected(fmt::format("{} has a port, routes match the host alone: write {}", quoted(text),
-                                       quoted(text.substr(0, text.rfind(':')))));
+    return std::unexpected(fmt::format("{} has a port, hosts are compared without one: write {}",
+                                       quoted(text), quoted(text.substr(0, text.rfind(':')))));
   }
   if (host.find('*') != std::string_view::npos) {
     return std::unexpected(

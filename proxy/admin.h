@@ -1,28 +1,21 @@
-// The operator's HTTP server, on the control thread and the same codec as the traffic: health, metrics,
-// state. Reading is GET (or HEAD); whatever changes something is POST.
-//
-//   GET  /            what is here
-//   GET  /healthz     200 while the loop turns
-//   GET  /readyz      200 when traffic can be served
-//   GET  /metrics     Prometheus text
-//   GET  /clusters    health, limits and traffic of every endpoint (JSON)
-//   GET  /config      the effective configuration (TOML)
-//   GET  /log         the log level
-//   POST /log?level=L changes it
-//   POST /clusters/NAME/endpoints/ADDRESS/{open,close,drain,undrain}
-//   POST /clusters/NAME/{open,close}
+// The operator's HTTP server, on the control thread and the same codec as the traffic: the live page, health,
+// metrics, state. Reading is GET (or HEAD); whatever changes something is POST. The pages are a table in
+// proxy/admin_visit.cc, and docs/admin.md describes them.
 //
 // Thread: the control thread. Owner: Server.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/slot_list.h"
+#include "proxy/admin_stats.h"
 #include "proxy/downstream.h"
 #include "proxy/env.h"
+#include "proxy/event_ring.h"
 #include "proxy/stats.h"
 #include "proxy/supervisor.h"
 
@@ -34,8 +27,11 @@ class AdminSource {
   using Reports = std::move_only_function<void(std::vector<WorkerReport>)>;
   // Gathers the workers' numbers and calls back on the control thread, later.
   virtual void collect(Reports receive) = 0;
-  // Empty when ready, else why not.
-  virtual std::string not_ready_reason() const = 0;
+  // All but the pages.
+  virtual ProcessStatus status() const = 0;
+  virtual const EventRing& events() const = 0;
+  // Names in Host that are allowed besides addresses and localhost.
+  virtual std::span<const std::string> admin_hosts() const = 0;
   virtual std::string metrics(const std::vector<WorkerReport>& reports) const = 0;
   virtual std::string effective_config() const = 0;
   virtual std::vector<ClusterView> clusters() const = 0;

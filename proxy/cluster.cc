@@ -193,6 +193,8 @@ void Cluster::judge(Lease& lease, const breaker::Outcome& outcome, std::optional
   using breaker::Result;
   const bool cut_short = outcome.result != Result::kResponse && outcome.result != Result::kIgnored;
   if (cut_short) ++lease.endpoint_->stats.failures;
+  if (cut_short || outcome.status >= 500)
+    lease.endpoint_->info.state->last_failure.store(outcome, env_.now());
   if (!lease.reported_) report_to_breaker(lease, outcome, latency);
   if (settings_.outlier.enabled) judge_for_outliers(*lease.endpoint_->info.state, outcome);
   if (!settings_.adaptive.enabled) return;

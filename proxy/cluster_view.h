@@ -11,6 +11,7 @@
 
 #include "base/time.h"
 #include "breaker/circuit_breaker.h"
+#include "breaker/outcome.h"
 #include "health/availability.h"
 #include "health/checker.h"
 #include "health/outlier.h"
@@ -33,6 +34,10 @@ struct EndpointView {
     health::OutlierDetector::Reason last_reason = health::OutlierDetector::Reason::kNone;
     std::string last_detail;
   };
+  struct LastFailure {
+    breaker::Outcome outcome;
+    Duration ago{};
+  };
 
   std::string name;
   std::string address;
@@ -44,6 +49,7 @@ struct EndpointView {
   std::optional<Duration> breaker_opens_for;  // from now
   std::optional<ActiveCheck> check;           // nullopt: not checked
   std::optional<Outlier> outlier;             // nullopt: not watched
+  std::optional<LastFailure> last_failure;    // of an attempt; nullopt: none yet
 };
 
 // A limit and how much of it is used. 0 = unlimited, and then nobody counts; but of pending requests, 0 =

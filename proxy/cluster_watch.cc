@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "proxy/event_ring.h"
 #include "proxy/transition_log.h"
 
 namespace remora::proxy {
@@ -97,6 +98,7 @@ void ClusterWatch::carry_out(const std::vector<OutlierDetector::Change>& changes
 void ClusterWatch::log_change(const Slot& slot, const OutlierDetector::Change& change) {
   using Kind = OutlierDetector::Change::Kind;
   if (!may_log_line(*state_, env_.now())) return;
+  tell(slot, change);
   const std::string seconds = std::to_string(change.ejected_for / 1s);
   switch (change.kind) {
     case Kind::kEjected:
@@ -114,6 +116,25 @@ void ClusterWatch::log_change(const Slot& slot, const OutlierDetector::Change& c
                                                                       {"reason", to_string(change.reason)},
                                                                       {"detail", change.detail}});
   }
+}
+
+void ClusterWatch::tell(const Slot& slot, const OutlierDetector::Change& change) {
+  using Kind = OutlierDetector::Change::Kind;
+  if (state_->events == nullptr) return;
+  Event event{.at = env_.now(),
+              .kind = Event::Kind::kOutlier,
+              .cluster = name_,
+              .endpoint = slot.address,
+              .from = change.kind == Kind::kReturned ? "ejected" : "in_use",
+              .to = change.kind == Kind::kEjected ? "ejected" : "in_use",
+              .reason = {}};
+  if (change.kind == Kind::kReturned) {
+    event.reason = "its time is over";
+  } else {
+    event.reason = std::string(to_string(change.reason)) + ": " + change.detail;
+  }
+  if (change.kind == Kind::kSuppressed) event.reason += " (not ejected, too few would be left)";
+  state_->events->on_event(std::move(event));
 }
 
 void ClusterWatch::on_adaptive_timer() {

@@ -43,6 +43,7 @@ class ClusterWatch final {
   void on_adaptive_timer();
   void carry_out(const std::vector<health::OutlierDetector::Change>& changes);
   void log_change(const Slot& slot, const health::OutlierDetector::Change& change);
+  void tell(const Slot& slot, const health::OutlierDetector::Change& change);
   std::optional<std::size_t> slot_of(const EndpointState& endpoint) const;
   void arm();
 

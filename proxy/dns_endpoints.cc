@@ -30,6 +30,7 @@ class DnsEndpoints::Name final : public Timer {
       if (changed) {
         log_info("name resolved",
                  {{"name", host_}, {"addresses", std::to_string(refresh_.addresses().size())}});
+        tell("resolved", std::to_string(refresh_.addresses().size()) + " addresses");
       }
     } else {
       refresh_.on_failure(owner_.wheel_.now(), owner_.random_);
@@ -38,10 +39,21 @@ class DnsEndpoints::Name final : public Timer {
                  {{"name", host_},
                   {"reason", answer.error().detail},
                   {"addresses", std::to_string(refresh_.addresses().size())}});
+        tell("not_resolved", answer.error().detail);
       }
     }
     owner_.wheel_.arm(*this, refresh_.next_wakeup());
     if (first || changed) owner_.changed_();
+  }
+
+  void tell(std::string to, std::string reason) {
+    owner_.tell_({.at = owner_.wheel_.now(),
+                  .kind = Event::Kind::kDns,
+                  .cluster = {},
+                  .endpoint = host_,
+                  .from = {},
+                  .to = std::move(to),
+                  .reason = std::move(reason)});
   }
 
   DnsEndpoints& owner_;
@@ -51,8 +63,12 @@ class DnsEndpoints::Name final : public Timer {
 };
 
 DnsEndpoints::DnsEndpoints(TimerWheel& wheel, Random& random, net::Resolver& resolver,
-                           std::function<void()> changed)
-    : wheel_(wheel), random_(random), resolver_(resolver), changed_(std::move(changed)) {}
+                           std::function<void()> changed, std::function<void(Event)> tell)
+    : wheel_(wheel),
+      random_(random),
+      resolver_(resolver),
+      changed_(std::move(changed)),
+      tell_(std::move(tell)) {}
 
 DnsEndpoints::~DnsEndpoints() = default;
 

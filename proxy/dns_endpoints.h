@@ -13,6 +13,7 @@
 #include "base/timer_wheel.h"
 #include "config/config.h"
 #include "discovery/dns_refresh.h"
+#include "proxy/event_ring.h"
 #include "proxy/net/resolver.h"
 #include "proxy/snapshot.h"
 
@@ -21,8 +22,9 @@ namespace remora::proxy {
 class DnsEndpoints final {
  public:
   // `changed` is called when resolved() would return something else than before, and when settled() becomes
-  // true.
-  DnsEndpoints(TimerWheel& wheel, Random& random, net::Resolver& resolver, std::function<void()> changed);
+  // true. `tell`: something has changed that people want to see.
+  DnsEndpoints(TimerWheel& wheel, Random& random, net::Resolver& resolver, std::function<void()> changed,
+               std::function<void(Event)> tell);
   ~DnsEndpoints();
 
   // Starts looking up every name of the configuration.
@@ -41,6 +43,7 @@ class DnsEndpoints final {
   Random& random_;
   net::Resolver& resolver_;
   std::function<void()> changed_;
+  std::function<void(Event)> tell_;
   std::vector<std::unique_ptr<Name>> names_;
 };
 

@@ -5,6 +5,7 @@
 #include <csignal>
 
 #include "base/log.h"
+#include "base/log_format.h"
 #include "config/effective.h"
 #include "proxy/metrics.h"
 
@@ -45,13 +46,16 @@ Server::Server(config::Config config)
            .scratch = scratch_,
            .date = date_},
       resolver_(loop_),
-      dns_(loop_.wheel(), random_, resolver_, [this] { on_endpoints_changed(); }),
+      dns_(
+          loop_.wheel(), random_, resolver_, [this] { on_endpoints_changed(); },
+          [this](Event event) { events_.add(std::move(event)); }),
       supervisor_(std::make_unique<Supervisor>(
           env_, Supervisor::Ways{
                     .to_control = [this](auto task) { loop_.post(std::move(task)); },
                     .to_workers = [this](const ClusterState& cluster,
                                          std::uint64_t workers) { tell_workers_of_room(cluster, workers); },
-                    .settled = [this] { announce_when_ready(); }})) {}
+                    .settled = [this] { announce_when_ready(); },
+                    .tell = [this](Event event) { events_.add(std::move(event)); }})) {}
 
 Server::~Server() {
   for (auto& worker : workers_) worker->stop();
@@ -154,6 +158,7 @@ void Server::run() {
   for (auto& worker : workers_) worker->start();
   serving_ = true;
   loop_.post([this] {
+    started_ = env_.now();
     supervisor_->start();
     if (config_->overload.memory > 0) measure_memory();
     dns_.watch(*config_);
@@ -173,6 +178,7 @@ void Server::announce_when_ready() {
   if (announced_ || !not_ready_reason().empty()) return;
   announced_ = true;
   log_info("ready", {{"workers", std::to_string(workers_.size())}});
+  tell("starting", "ready");
 }
 
 void Server::measure_memory() {
@@ -215,6 +221,7 @@ void Server::drain() {
   if (draining_) return;
   draining_ = true;
   log_info("draining", {{"timeout_seconds", std::to_string(config_->runtime.drain_timeout / 1s)}});
+  tell(announced_ ? "ready" : "starting", "draining");
   undrained_ = workers_.size();
   loop_.wheel().arm_in(drain_timer_, config_->runtime.drain_timeout);
   for (auto& worker : workers_) {
@@ -238,6 +245,25 @@ std::string Server::not_ready_reason() const {
   if (!dns_.settled()) return "endpoint names are not resolved yet";
   if (!supervisor_->settled()) return "the first health checks are not done yet";
   return {};
+}
+
+ProcessStatus Server::status() const {
+  return {.info = read_process_info(access_writer_ ? access_writer_->dropped() : 0),
+          .now = static_cast<double>(wall_clock_ms()) / 1e3,
+          .uptime = started_ == TimePoint{} ? Duration::zero() : env_.now() - started_,
+          .not_ready_reason = not_ready_reason(),
+          .last_event = events_.last(),
+          .pages = {}};
+}
+
+void Server::tell(std::string from, std::string to) {
+  events_.add({.at = env_.now(),
+               .kind = Event::Kind::kProcess,
+               .cluster = {},
+               .endpoint = {},
+               .from = std::move(from),
+               .to = std::move(to),
+               .reason = {}});
 }
 
 std::string Server::metrics(const std::vector<WorkerReport>& reports) const {

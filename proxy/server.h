@@ -17,6 +17,7 @@
 #include "proxy/admin.h"
 #include "proxy/collector.h"
 #include "proxy/dns_endpoints.h"
+#include "proxy/event_ring.h"
 #include "proxy/net/loop.h"
 #include "proxy/net/resolver.h"
 #include "proxy/net/tcp.h"
@@ -49,7 +50,9 @@ class Server final : public AdminSource {
 
  private:
   void collect(Reports receive) override;
-  std::string not_ready_reason() const override;
+  ProcessStatus status() const override;
+  const EventRing& events() const override { return events_; }
+  std::span<const std::string> admin_hosts() const override { return config_->admin.hosts; }
   std::string metrics(const std::vector<WorkerReport>& reports) const override;
   std::string effective_config() const override;
   std::vector<ClusterView> clusters() const override { return supervisor_->view(); }
@@ -58,6 +61,9 @@ class Server final : public AdminSource {
     return supervisor_->obey(cluster, endpoint, order);
   }
 
+  // Empty when ready, else why not.
+  std::string not_ready_reason() const;
+  void tell(std::string from, std::string to);
   Result<void> open_logs();
   Result<void> bind_admin();
   Result<void> bind_listeners();
@@ -80,6 +86,8 @@ class Server final : public AdminSource {
   http::H1Scratch scratch_;
   HttpDate date_{&net::wall_clock_seconds};
   Env env_;
+  EventRing events_;
+  TimePoint started_{};
   net::Resolver resolver_;
   DnsEndpoints dns_;
   std::unique_ptr<Admin> admin_;

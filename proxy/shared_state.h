@@ -25,6 +25,34 @@
 
 namespace remora::proxy {
 
+struct Event;
+
+// The latest failure of an endpoint, whichever worker saw it. A word: storing one costs nothing worth saying.
+class LastFailure final {
+ public:
+  struct Seen {
+    breaker::Outcome outcome;
+    TimePoint at;
+  };
+
+  void store(const breaker::Outcome& outcome, TimePoint at) {
+    const auto ms = static_cast<std::uint64_t>(at.time_since_epoch() / 1ms);
+    word_.store(ms << 16U | static_cast<std::uint64_t>(outcome.result) << 12U | (outcome.status & 0xfffU),
+                std::memory_order_relaxed);
+  }
+  // nullopt: none yet.
+  std::optional<Seen> load() const {
+    const std::uint64_t word = word_.load(std::memory_order_relaxed);
+    if (word == 0) return std::nullopt;
+    return Seen{.outcome = {.result = static_cast<breaker::Result>(word >> 12U & 0xfU),
+                            .status = static_cast<unsigned>(word & 0xfffU)},
+                .at = TimePoint(std::chrono::milliseconds(word >> 16U))};
+  }
+
+ private:
+  std::atomic<std::uint64_t> word_{0};
+};
+
 struct EndpointState {
   explicit EndpointState(const config::Cluster& settings)
       : breaker(settings.breaker),
@@ -62,6 +90,8 @@ struct EndpointState {
   std::atomic<std::uint64_t> judged{0};
   std::atomic<std::uint64_t> failed{0};
   std::atomic<std::uint32_t> failed_in_a_row{0};
+
+  LastFailure last_failure;  // for people
 };
 
 // For the adaptive limit, which takes them away once per interval.
@@ -80,6 +110,8 @@ struct ClusterState {
     virtual void on_room(ClusterState& cluster, std::uint64_t workers) = 0;
     // The endpoint has failed as often in a row as outlier detection allows.
     virtual void on_failures_in_a_row(ClusterState& cluster, EndpointState& endpoint) = 0;
+    // Something has changed that people want to see.
+    virtual void on_event(Event event) = 0;
 
    protected:
     ~Events() = default;

@@ -23,6 +23,16 @@ health::Sources::Active to_source(Checker::State state) {
   return health::Sources::Active::kUnknown;
 }
 
+Checker::State from_source(health::Sources::Active active) {
+  switch (active) {
+    case health::Sources::Active::kPassing: return Checker::State::kPassing;
+    case health::Sources::Active::kFailing: return Checker::State::kFailing;
+    case health::Sources::Active::kNone:
+    case health::Sources::Active::kUnknown: break;
+  }
+  return Checker::State::kUnknown;
+}
+
 std::optional<Duration> ago(TimePoint then, TimePoint now) {
   return then == TimePoint{} ? std::nullopt : std::optional(now - then);
 }
@@ -103,9 +113,18 @@ void Supervisor::check_endpoints() {
 }
 
 // Called by the prober, which has logged it.
-void Supervisor::on_health(const Prober::Target& target, Checker::State state, std::string_view /*reason*/) {
+void Supervisor::on_health(const Prober::Target& target, Checker::State state, std::string_view reason) {
   EndpointState& endpoint = *target.endpoint.state;
   const auto before = endpoint.active.exchange(to_source(state), std::memory_order_relaxed);
+  if (ways_.tell) {
+    ways_.tell({.at = env_.now(),
+                .kind = Event::Kind::kHealthCheck,
+                .cluster = target.cluster,
+                .endpoint = target.endpoint.address.to_string(),
+                .from = to_string(from_source(before)),
+                .to = to_string(state),
+                .reason = std::string(reason)});
+  }
   if (state == Checker::State::kPassing && before == health::Sources::Active::kFailing) {
     endpoint.recovered(env_.now());
   }
@@ -127,6 +146,11 @@ void Supervisor::on_failures_in_a_row(ClusterState& cluster, EndpointState& endp
       if (&watch->state() == &cluster) watch->on_failures_in_a_row(endpoint);
     }
   });
+}
+
+void Supervisor::on_event(Event event) {
+  if (!ways_.tell) return;
+  ways_.to_control([this, event = std::move(event)]() mutable { ways_.tell(std::move(event)); });
 }
 
 std::optional<Supervisor::Refused> Supervisor::obey(std::string_view cluster, std::string_view address,
@@ -166,6 +190,14 @@ void Supervisor::drain(const StateRegistry::Cluster& cluster, const StateRegistr
   if (!drain) endpoint.state->recovered(env_.now());
   log_info(drain ? "endpoint draining" : "endpoint in use again",
            {{"cluster", cluster.settings->name}, {"endpoint", endpoint.address.to_string()}});
+  if (!ways_.tell) return;
+  ways_.tell({.at = env_.now(),
+              .kind = Event::Kind::kOrder,
+              .cluster = cluster.settings->name,
+              .endpoint = endpoint.address.to_string(),
+              .from = drain ? "in_use" : "draining",
+              .to = drain ? "draining" : "in_use",
+              .reason = "manual"});
 }
 
 void Supervisor::force(const StateRegistry::Cluster& cluster, const StateRegistry::Endpoint* endpoint,
@@ -192,11 +224,16 @@ EndpointView Supervisor::view_of(const StateRegistry::Cluster& cluster,
                     .breaker_changed_ago = {},
                     .breaker_opens_for = {},
                     .check = {},
-                    .outlier = {}};
+                    .outlier = {},
+                    .last_failure = {}};
   view.breaker_changed_ago = ago(view.breaker.changed_at, now);
   view.breaker_opens_for = left(view.breaker.open_until, now);
   if (const auto* standing = watch.standing(state)) view.outlier = proxy::view_of(*standing, now);
   if (checker != nullptr) view.check = proxy::view_of(*checker, now);
+  if (const auto seen = state.last_failure.load()) {
+    view.last_failure = EndpointView::LastFailure{
+        .outcome = seen->outcome, .ago = std::max<Duration>(now - seen->at, Duration::zero())};
+  }
   return view;
 }
 

@@ -15,6 +15,7 @@
 #include "proxy/cluster_view.h"
 #include "proxy/cluster_watch.h"
 #include "proxy/env.h"
+#include "proxy/event_ring.h"
 #include "proxy/prober.h"
 #include "proxy/state_registry.h"
 
@@ -29,6 +30,8 @@ class Supervisor final : private ClusterState::Events, private Prober::Listener 
     std::function<void(const ClusterState&, std::uint64_t workers)> to_workers;
     // settled() has become true.
     std::function<void()> settled;
+    // Something has changed that people want to see. On the control thread; may be empty.
+    std::function<void(Event)> tell{};
   };
   enum class Order : std::uint8_t { kOpen, kClose, kDrain, kUndrain };
 
@@ -55,6 +58,7 @@ class Supervisor final : private ClusterState::Events, private Prober::Listener 
  private:
   void on_room(ClusterState& cluster, std::uint64_t workers) override;
   void on_failures_in_a_row(ClusterState& cluster, EndpointState& endpoint) override;
+  void on_event(Event event) override;
   void on_health(const Prober::Target& target, health::Checker::State state,
                  std::string_view reason) override;
   void check_endpoints();

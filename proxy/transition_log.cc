@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "proxy/event_ring.h"
 
 namespace remora::proxy {
 
@@ -28,6 +29,14 @@ void log_transition(ClusterState& cluster, std::string_view name, std::string_vi
             {"was", to_string(transition.from)},
             {"reason", to_string(transition.reason)},
             {"open_for_ms", open_for}});
+  if (cluster.events == nullptr) return;
+  cluster.events->on_event({.at = now,
+                            .kind = Event::Kind::kBreaker,
+                            .cluster = std::string(name),
+                            .endpoint = std::string(endpoint),
+                            .from = to_string(transition.from),
+                            .to = to_string(transition.to),
+                            .reason = to_string(transition.reason)});
 }
 
 }  // namespace remora::proxy

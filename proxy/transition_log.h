@@ -1,5 +1,6 @@
-// One log line for each change of an endpoint's state, so many a second and no more: a flapping endpoint must
-// not fill the disk. What is left out is counted, and said with the next line.
+// One log line and one event (ClusterState::Events) for each change of an endpoint's state, so many a second
+// and no more: a flapping endpoint must not fill the disk. What is left out is counted, and said with the
+// next line.
 //
 // Thread: any.
 #pragma once
@@ -11,7 +12,7 @@
 
 namespace remora::proxy {
 
-// True: write the line. Else it was counted.
+// True: write the line, and tell of the event. Else it was counted.
 bool may_log_line(ClusterState& cluster, TimePoint now);
 
 // A breaker's. `endpoint`: its address, or "*" for the cluster's own breaker.

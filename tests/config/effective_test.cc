@@ -34,6 +34,7 @@ drain_timeout = "1500ms"
 zone = "eu-1a"
 [admin]
 address = "[::1]:9902"
+hosts = ["Admin.example", "*.internal"]
 [log]
 level = "off"
 format = "json"

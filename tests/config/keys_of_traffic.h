@@ -22,6 +22,7 @@ inline const std::vector<Row> kKeysOfTraffic{
     {"runtime", "drain_timeout", "#runtime", "", R"(drain_timeout = "30s")", R"(drain_timeout = "0s")"},
     {"runtime", "zone", "#runtime", "", R"(zone = "")", R"(zone = "a")"},
     {"admin", "address", "#admin", "", R"(address = "127.0.0.1:9901")", R"(address = "unix:/run/a.sock")"},
+    {"admin", "hosts", "#admin", "", R"(hosts = [])", R"(hosts = ["*.A.example"])"},
     {"log", "level", "#log", "", R"(level = "info")", R"(level = "trace")"},
     {"log", "format", "#log", "", R"(format = "text")", R"(format = "json")"},
     {"log", "access", "#log.access", "", "", R"(path = "off")"},

@@ -69,6 +69,8 @@ address = "unix:/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
     {top, R"([admin]
 address = "unix:/a\nb")",
      R"(2: admin.address: "unix:/a\nb" has a control character, remove it)"},
+    {top, "[admin]\nhosts = [\"a.example:9901\"]",
+     R"(2: admin.hosts#1: "a.example:9901" has a port, hosts are compared without one: write "a.example")"},
     {listener, R"(trusted = ["10.0.0.0/33"])",
      R"(3: listener#1.trusted#1: "10.0.0.0/33" is not an address range, write "10.0.0.0/8", "fc00::/7", one address, or "unix:")"},
     {listener, R"(trusted = ["ten"])",

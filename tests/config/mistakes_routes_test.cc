@@ -24,7 +24,7 @@ host = "")",
      R"(5: listener#1.route#1.host: "" matches every host, leave the key out for that)"},
     {route, R"(cluster = "app"
 host = "a.example:80")",
-     R"(5: listener#1.route#1.host: "a.example:80" has a port, routes match the host alone: write "a.example")"},
+     R"(5: listener#1.route#1.host: "a.example:80" has a port, hosts are compared without one: write "a.example")"},
     {route, R"(cluster = "app"
 host = "a.*.example")",
      R"(5: listener#1.route#1.host: "a.*.example" has a * in the wrong place, write an exact host or "*.suffix")"},

@@ -131,10 +131,11 @@ class Remora:
     def admin_address(self):
         return parse_address(self.log.wait(r"\badmin listening\b.*\baddress=(\S+)")[1])
 
-    def admin(self, path, method="GET"):
-        """An admin request: the Response."""
+    def admin(self, path, method="GET", host="localhost", fields=()):
+        """An admin request: the Response. `fields`: more lines of its head."""
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close", *fields, "", ""]
         with Client(self.admin_address()) as client:
-            client.send(f"{method} {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n".encode())
+            client.send("\r\n".join(lines).encode())
             return client.response(method)
 
     def metrics(self):

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/event_ring.h"
+
 using namespace remora;
 using namespace remora::proxy;
 
@@ -204,6 +206,7 @@ TEST_CASE("a cluster knows whom to tell") {
   struct Events final : ClusterState::Events {
     void on_room(ClusterState& /*cluster*/, std::uint64_t /*workers*/) override {}
     void on_failures_in_a_row(ClusterState& /*cluster*/, EndpointState& /*endpoint*/) override {}
+    void on_event(Event /*event*/) override {}
   } events;
   Random random{1};
   StateRegistry registry(random, &events);

@@ -107,12 +107,14 @@ struct SupervisorFixture {
   std::deque<std::move_only_function<void()>> tasks;
   std::vector<std::pair<const proxy::ClusterState*, std::uint64_t>> room;
   int settled = 0;
+  std::vector<proxy::Event> told;
   proxy::Snapshot snapshot;
   proxy::Supervisor supervisor{t.env,
                                {.to_control = [this](auto task) { tasks.push_back(std::move(task)); },
                                 .to_workers = [this](const proxy::ClusterState& state,
                                                      std::uint64_t to) { room.emplace_back(&state, to); },
-                                .settled = [this] { ++settled; }}};
+                                .settled = [this] { ++settled; },
+                                .tell = [this](proxy::Event event) { told.push_back(std::move(event)); }}};
 };
 
 }  // namespace remora::testing

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "proxy/event_ring.h"
 #include "tests/support/raw_peer.h"
 #include "tests/support/test_cluster.h"
 #include "tests/support/test_env.h"
@@ -146,6 +147,7 @@ class Process final : public proxy::ClusterState::Events {
     }
   }
   void on_failures_in_a_row(proxy::ClusterState&, proxy::EndpointState&) override { ++failures_in_a_row; }
+  void on_event(proxy::Event event) override { events.push_back(std::move(event)); }
 
   TestCluster& cluster(unsigned worker) { return sides_.at(worker)->cluster; }
   TestEnv& env(unsigned worker) { return sides_.at(worker)->t; }
@@ -238,6 +240,7 @@ class Process final : public proxy::ClusterState::Events {
   std::vector<unsigned> posts;  // on_room() for these workers, not delivered yet
   int room_calls = 0;
   int failures_in_a_row = 0;
+  std::vector<proxy::Event> events;
 
  private:
   bool dials_;

@@ -1,0 +1,319 @@
+"""The live page: what it is made of, whom the admin server keeps away from it, and what a browser shows of a Remora
+that is well, that has a breaker open, that is called strange names, and that is gone.
+"""
+
+import base64
+import contextlib
+import hashlib
+import json
+import re
+import socket
+import threading
+
+from browser import Browser
+from harness import Client, TestCase, eventually, fetch, main, named, simple_config
+
+BREAKER = """
+[cluster.breaker]
+consecutive_failures = 3
+open_for = "50s"
+[cluster.retry]
+attempts = 2
+"""
+# Names that would run if they were ever taken for markup.
+HOSTILE = ['<img src=x onerror=document.title=\\"owned\\">', '\\"><script>document.title=\\"owned\\"</script>',
+           "' onmouseover='document.title=1", "</script><script>document.title=1</script>", "<svg/onload=document.title=1>"]
+
+
+class Source(TestCase):
+    """The page without a browser."""
+
+    def setUp(self):
+        self.proxy = self.remora(simple_config([self.backend().endpoint]))
+
+    def test_it_is_one_file_under_a_strict_policy(self):
+        page = self.proxy.admin("/")
+        text = page.body.decode()
+        self.assertEqual((200, "text/html; charset=utf-8", "no-store", "nosniff", "no-referrer"),
+                         (page.status, page.get("content-type"), page.get("cache-control"),
+                          page.get("x-content-type-options"), page.get("referrer-policy")))
+        policy = dict(part.strip().split(" ", 1) for part in page.get("content-security-policy").split(";"))
+        self.assertEqual({"default-src": "'none'", "connect-src": "'self'", "img-src": "data:",
+                          "frame-ancestors": "'none'", "base-uri": "'none'", "form-action": "'none'"},
+                         {k: v for k, v in policy.items() if k not in ("script-src", "style-src")})
+        for directive, tag in (("script-src", "script"), ("style-src", "style")):
+            inside = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+            self.assertEqual(1, len(inside))
+            digest = base64.b64encode(hashlib.sha256(inside[0].encode()).digest()).decode()
+            self.assertEqual(f"'sha256-{digest}'", policy[directive])
+        self.assertEqual([], re.findall(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", text))
+        self.assertNotIn("innerHTML", text)
+        self.assertLess(len(page.body), 100_000)
+
+    def test_head_has_the_same_fields_and_no_body(self):
+        get, head = self.proxy.admin("/"), self.proxy.admin("/", "HEAD")
+        self.assertEqual((200, b""), (head.status, head.body))
+        self.assertEqual(get.get("content-length"), head.get("content-length"))
+        self.assertEqual(get.get("content-security-policy"), head.get("content-security-policy"))
+
+    def test_help_names_every_page(self):
+        text = self.proxy.admin("/help").body.decode()
+        for page in json.loads(self.proxy.admin("/stats").body)["pages"]:
+            self.assertIn(f"{page} ", text)
+
+    def test_stats_add_up_and_events_are_asked_for_by_number(self):
+        for _ in range(5):
+            fetch(self.proxy.address("in"))
+        stats = json.loads(self.proxy.admin("/stats").body)
+        self.assertEqual(5, sum(sum(e["codes"]) for e in stats["exchanges"]))
+        self.assertEqual(5, stats["clusters"][0]["endpoints"][0]["requests"])
+        self.assertTrue(stats["ready"])
+        events = json.loads(self.proxy.admin("/events").body)
+        self.assertEqual(events["last"], stats["last_event"])
+        self.assertEqual(("process", "ready"), (events["events"][-1]["kind"], events["events"][-1]["to"]))
+        after = json.loads(self.proxy.admin(f"/events?since={events['last']}").body)
+        self.assertEqual([], after["events"])
+        for wrong in ("x", "-1", "1x", "99999999999999999999"):
+            self.assertEqual(400, self.proxy.admin(f"/events?since={wrong}").status, wrong)
+
+
+class Guard(TestCase):
+    """Pages of other sites, in a browser beside Remora, must neither read nor change anything."""
+
+    def setUp(self):
+        self.app = self.backend()
+        self.proxy = self.remora(simple_config([self.app.endpoint]).replace(
+            'address = "127.0.0.1:0"', 'address = "127.0.0.1:0"\nhosts = ["remora.internal"]', 1))
+        self.order = f"/clusters/app/endpoints/{self.app.endpoint}/drain"
+
+    def test_a_name_that_was_pointed_here_reads_nothing(self):
+        for path in ("/", "/help", "/clusters", "/stats", "/events", "/config", "/log", self.order):
+            self.assertEqual(403, self.proxy.admin(path, host="evil.example:9901").status, path)
+        for host in ("localhost", "127.0.0.1:1", "[::1]:1", "remora.internal:9901"):
+            self.assertEqual(200, self.proxy.admin("/config", host=host).status, host)
+
+    def test_machines_may_use_any_name_for_health_and_metrics(self):
+        for path in ("/healthz", "/readyz", "/metrics"):
+            self.assertEqual(200, self.proxy.admin(path, host="remora.namespace.svc").status, path)
+
+    def draining(self):
+        return json.loads(self.proxy.admin("/clusters").body)["clusters"][0]["endpoints"][0]["draining"]
+
+    def test_pages_of_other_sites_change_nothing(self):
+        for path in (self.order, "/log?level=debug"):
+            for fields in (["Origin: http://evil.example"], ["Origin: null"], ["Sec-Fetch-Site: cross-site"],
+                           ["Sec-Fetch-Site: same-site", "Origin: http://localhost"]):
+                self.assertEqual(403, self.proxy.admin(path, "POST", fields=fields).status, (path, fields))
+            self.assertEqual(403, self.proxy.admin(path, "POST", host="evil.example",
+                                                   fields=["Origin: http://evil.example"]).status)
+        self.assertFalse(self.draining())
+        self.assertEqual(b"info\n", self.proxy.admin("/log").body)
+
+    def test_its_own_page_and_programs_may(self):
+        own = ["Origin: http://localhost", "Sec-Fetch-Site: same-origin"]
+        self.assertEqual(200, self.proxy.admin(self.order, "POST", fields=own).status)
+        self.assertTrue(self.draining())
+        self.assertEqual(200, self.proxy.admin(self.order.replace("drain", "undrain"), "POST").status)
+        self.assertFalse(self.draining())
+
+
+class InBrowser(TestCase):
+    """One browser for all, since it starts slowly."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.browser = Browser()
+        cls.addClassCleanup(cls.browser.close)
+
+    def show(self, proxy):
+        address = proxy.admin_address()
+        self.url = f"http://{address[0]}:{address[1]}/"
+        self.browser.resize(1280, 900)
+        self.browser.open("about:blank")
+        self.browser.errors()
+        self.browser.requested()
+        self.browser.open(self.url)
+
+    def traffic(self, proxy):
+        """Requests, one after the other, until the test ends."""
+        stop = threading.Event()
+        address = proxy.address("in")
+
+        def run():
+            while not stop.is_set():
+                try:
+                    with Client(address) as client:
+                        while not stop.wait(0.01):
+                            client.get("/")
+                except (OSError, AssertionError):
+                    stop.wait(0.1)
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(stop.set)
+
+    def assert_quiet(self):
+        """Nothing was said on the console, nothing was asked of anybody else."""
+        self.assertEqual([], self.browser.errors())
+        foreign = [u for u in self.browser.requested() if not u.startswith((self.url, "data:", "about:"))]
+        self.assertEqual([], foreign)
+
+    def test_a_breaker_is_seen_opening(self):
+        first, second = self.backend(named("first")), self.backend(named("second"))
+        proxy = self.remora(simple_config([first.endpoint, second.endpoint], cluster=BREAKER))
+        self.traffic(proxy)
+        self.show(proxy)
+        self.browser.wait_text("Everything is well", "#verdict")
+        self.browser.wait_text("2 endpoints available", "#clusters")
+        eventually(lambda: self.browser.run(
+            "return document.querySelector('#graphs .main').getAttribute('d').length") > 20, "the graph is drawn")
+        self.browser.wait_text("starting", "#events")
+        second.close()
+        self.browser.wait_text("app: 1 of 2 endpoints is not available: breaker open", "#verdict")
+        self.browser.wait_text("connect failure", "#verdict")
+        self.browser.wait_text("closed \u2192 open", "#events")
+        self.browser.wait_text("probes in", "#clusters")
+        self.assertEqual("warn", self.browser.run("return document.getElementById('headline').className"))
+        self.assertIn("!", self.browser.run("return document.title"))
+        self.assert_quiet()
+
+    def test_orders_are_given_once_confirmed(self):
+        app = self.backend()
+        proxy = self.remora(simple_config([app.endpoint]))
+        self.show(proxy)
+        self.browser.wait_text("Everything is well", "#verdict")
+        drain = f"button[aria-label='Drain {app.endpoint}']"
+
+        def draining():
+            return json.loads(proxy.admin("/clusters").body)["clusters"][0]["endpoints"][0]["draining"]
+        self.browser.click(drain)
+        self.browser.wait_text(f"Drain {app.endpoint} of app?", "#confirm")
+        self.browser.click("#confirm-no")
+        self.assertFalse(draining())
+        self.browser.click(drain)
+        self.browser.click("#confirm-yes")
+        self.browser.wait_text("Drain: done", "#toast")
+        self.assertTrue(draining())
+        self.browser.wait_text("app: its only endpoint is not available: draining by order", "#verdict")
+        self.browser.click(f"button[aria-label='Undrain {app.endpoint}']")
+        self.browser.click("#confirm-yes")
+        self.browser.wait_text("Everything is well", "#verdict")
+        self.assert_quiet()
+
+    def test_it_fits_a_phone_in_light_and_dark(self):
+        long = "a" * 60
+        proxy = self.remora(simple_config([self.backend().endpoint, "127.0.0.2:1"], cluster=BREAKER).replace(
+            '"app"', f'"{long}"'))
+        self.traffic(proxy)
+        self.show(proxy)
+        self.browser.wait_text("breaker open", "#verdict")
+        backs = set()
+        for dark in (False, True):
+            self.browser.dark(dark)
+            self.browser.resize(360, 740, phone=True)
+            eventually(lambda: self.browser.run("return innerWidth") == 360, "the width of a phone")
+            self.assertEqual(360, self.browser.run("return document.documentElement.scrollWidth"))
+            backs.add(self.browser.run("return getComputedStyle(document.body).backgroundColor"))
+            for low in self.browser.run(CONTRAST):
+                self.assertGreaterEqual(low["ratio"], 4.5, (low, dark))
+        self.assertEqual(2, len(backs))
+        self.browser.click("#config summary")
+        self.browser.wait_text("[[listener]]", "#config pre")
+        self.assertEqual(360, self.browser.run("return document.documentElement.scrollWidth"))
+        self.assert_quiet()
+
+    def test_names_are_text_whatever_they_look_like(self):
+        clusters = "".join(f'[[cluster]]\nname = "{name}"\nendpoints = ["127.0.0.1:{9 + i}"]\n'
+                           for i, name in enumerate(HOSTILE))
+        peer = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(peer.close)
+
+        def answer_checks():
+            with contextlib.suppress(OSError):  # closed: the end
+                while True:
+                    with peer.accept()[0] as check:
+                        check.sendall(b"no")
+        threading.Thread(target=answer_checks, daemon=True).start()
+        clusters += ('[[cluster]]\nname = "rude"\nendpoints = ["127.0.0.1:%d"]\n[cluster.health_check]\n'
+                     'protocol = "tcp"\nreceive = "<img src=x onerror=document.title=1>"\npanic_below = 0\n' % peer.getsockname()[1])
+        secret = 'request_headers = { set = { Authorization = "Bearer hunter2" } }'
+        proxy = self.remora(simple_config([self.backend().endpoint], route=secret) + clusters)
+        self.show(proxy)
+        self.browser.wait_text("rude: its only endpoint is not available: health check fails", "#verdict")
+        self.browser.wait_text("<img src=x", "#verdict")
+        text = self.browser.text("#clusters")
+        for name in HOSTILE:
+            self.assertIn(name.replace('\\"', '"'), text)
+        self.browser.click("#config summary")
+        self.browser.wait_text("***", "#config pre")
+        self.assertNotIn("hunter2", self.browser.text())
+        self.assertEqual([0, 1], self.browser.run(
+            "return [document.images.length, document.scripts.length]"))
+        self.assertEqual("\u2715 Remora " + self.url[7:-1], self.browser.run("return document.title"))
+        self.assert_quiet()
+
+    def test_two_thousand_endpoints_stay_fluid(self):
+        clusters = "".join(
+            f'[[cluster]]\nname = "service-{i}"\nendpoints = '
+            + json.dumps([f"10.{i}.0.{n}:80" for n in range(1, 11)]) + "\n" for i in range(200))
+        proxy = self.remora(simple_config([self.backend().endpoint]) + clusters)
+        self.assertEqual(200, proxy.admin("/clusters/service-150/endpoints/10.150.0.3:80/drain", "POST").status)
+        self.show(proxy)
+        self.browser.wait_text("service-150: 1 of 10 endpoints is not available: draining by order", "#verdict")
+        self.assertTrue(self.browser.text("#clusters").lstrip("\u25be \n").startswith("service-150"), "problems first")
+        self.assertLess(self.browser.run("return document.querySelectorAll('*').length"), 6000)
+        self.browser.run("const f = document.getElementById('filter'); f.value = '10.42.0.7:';"
+                         "f.dispatchEvent(new Event('input'))")
+        self.browser.wait_text("1 shown", "#clusters-count")
+        self.browser.wait_text("10.42.0.7:80", "#clusters")
+        self.assert_quiet()
+
+    def test_no_cluster_at_all(self):
+        proxy = self.remora('[admin]\naddress = "127.0.0.1:0"\n[[listener]]\nname = "in"\naddress = "127.0.0.1:0"\n'
+                            '[[listener.route]]\nrespond = { status = 200, body = "hello" }\n')
+        self.show(proxy)
+        self.browser.wait_text("No cluster is configured", "#headline")
+        self.browser.wait_text("No cluster is configured", "#clusters")
+        self.assert_quiet()
+
+    def test_a_proxy_that_is_gone_and_comes_back(self):
+        config = simple_config([self.backend().endpoint])
+        proxy = self.remora(config)
+        self.show(proxy)
+        self.browser.wait_text("Everything is well", "#verdict")
+        port = proxy.admin_address()[1]
+        proxy.stop()
+        self.browser.wait_text("Remora is not reachable", "#verdict")
+        self.browser.wait_text("The last data are from", "#detail")
+        self.remora(config.replace("127.0.0.1:0", f"127.0.0.1:{port}", 1))
+        self.browser.wait_text("Everything is well", "#verdict")
+
+
+# The texts whose contrast against what is behind them is the lowest: [{ratio, text}].
+CONTRAST = """
+const parse = (c) => (c.match(/[\\d.]+/g) || []).map(Number);
+const linear = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : Math.pow((v + 0.055) / 1.055, 2.4);
+const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+const behind = (n) => {
+  for (; n; n = n.parentElement) {
+    const c = parse(getComputedStyle(n).backgroundColor);
+    if (c.length === 3 || c[3] === 1) return c;
+  }
+  return [255, 255, 255];
+};
+const found = [];
+const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walk.nextNode()) {
+  const n = walk.currentNode.parentElement;
+  if (!walk.currentNode.data.trim() || !n.getClientRects().length) continue;
+  const style = getComputedStyle(n);
+  const color = n instanceof SVGElement ? style.fill : style.color;
+  const [a, b] = [light(parse(color)), light(behind(n))].sort((x, y) => y - x);
+  found.push({ ratio: (a + 0.05) / (b + 0.05), text: walk.currentNode.data.slice(0, 40) });
+}
+return found.sort((a, b) => a.ratio - b.ratio).slice(0, 3);
+"""
+
+
+if __name__ == "__main__":
+    main()
