@@ -1,26 +1,31 @@
 # What is installed beside the binary, and the Debian package: cpack --config build/release/CPackConfig.cmake -G DEB
 #
-# The manual page and the completions are printed by the binary that was just built.
+# The manual page and the completions are printed by the binary that was just built, remora.toml(5) from docs/configuration.md.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
 set(documents ${CMAKE_BINARY_DIR}/documents)
 file(MAKE_DIRECTORY ${documents})
 configure_file(deploy/debian/changelog.in ${documents}/changelog.Debian @ONLY)
 add_custom_command(
-  OUTPUT ${documents}/remora.1.gz ${documents}/remora.bash ${documents}/_remora ${documents}/remora.fish
+  OUTPUT ${documents}/remora.1.gz ${documents}/remora.toml.5.gz ${documents}/remora.bash ${documents}/_remora ${documents}/remora.fish
     ${documents}/changelog.gz ${documents}/changelog.Debian.gz
   COMMAND sh -c "\"$0\" manual | gzip -9n >remora.1.gz" $<TARGET_FILE:remora>
+  COMMAND sh -c "\"$0\" \"$1\" \"$2\" | gzip -9n >remora.toml.5.gz"
+    ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/scripts/configuration-man ${PROJECT_VERSION}
   COMMAND $<TARGET_FILE:remora> completion bash > remora.bash
   COMMAND $<TARGET_FILE:remora> completion zsh > _remora
   COMMAND $<TARGET_FILE:remora> completion fish > remora.fish
   COMMAND gzip -9nc ${CMAKE_SOURCE_DIR}/CHANGELOG.md > changelog.gz
   COMMAND gzip -9nc changelog.Debian > changelog.Debian.gz
   WORKING_DIRECTORY ${documents}
-  DEPENDS remora ${CMAKE_SOURCE_DIR}/CHANGELOG.md ${documents}/changelog.Debian
-  COMMENT "Writing the manual page and the completions"
+  DEPENDS remora ${CMAKE_SOURCE_DIR}/CHANGELOG.md ${CMAKE_SOURCE_DIR}/docs/configuration.md
+    ${CMAKE_SOURCE_DIR}/scripts/configuration-man ${documents}/changelog.Debian
+  COMMENT "Writing the manual pages and the completions"
   VERBATIM)
 add_custom_target(documents ALL DEPENDS ${documents}/remora.1.gz)
 
 install(TARGETS remora RUNTIME DESTINATION bin)
 install(FILES ${documents}/remora.1.gz DESTINATION share/man/man1)
+install(FILES ${documents}/remora.toml.5.gz DESTINATION share/man/man5)
 install(FILES ${documents}/remora.bash DESTINATION share/bash-completion/completions RENAME remora)
 install(FILES ${documents}/_remora DESTINATION share/zsh/vendor-completions)
 install(FILES ${documents}/remora.fish DESTINATION share/fish/vendor_completions.d)

@@ -113,8 +113,8 @@ remora run \-\-config remora.toml
 curl http://127.0.0.1:9901/clusters
 .EE
 .SH SEE ALSO
-.BR curl (1),
-.BR systemd.service (5)
+.BR remora.toml (5),
+.BR curl (1)
 )";
 
 }  // namespace

@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "release"
 MODES = {"./etc/remora/remora.toml": "-rw-r--r--", "./usr/bin/remora": "-rwxr-xr-x"}
 FILES = [
-    "./usr/lib/systemd/system/remora.service", "./usr/share/man/man1/remora.1.gz",
+    "./usr/lib/systemd/system/remora.service", "./usr/share/man/man1/remora.1.gz", "./usr/share/man/man5/remora.toml.5.gz",
     "./usr/share/bash-completion/completions/remora", "./usr/share/zsh/vendor-completions/_remora",
     "./usr/share/fish/vendor_completions.d/remora.fish", "./usr/share/doc/remora/copyright",
     "./usr/share/doc/remora/changelog.gz", "./usr/share/doc/remora/changelog.Debian.gz",

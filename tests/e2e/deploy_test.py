@@ -3,12 +3,14 @@
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import tomllib
 
 import yaml
 
-from harness import BINARY, TestCase, eventually, fetch, main, run_remora
+from harness import (BINARY, TestCase, eventually, fetch, is_sanitized, main, run_remora,
+                     simple_config)
 from processes import ROOT
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -30,6 +32,18 @@ def documents():
     found = [part for path in sorted(KUBERNETES.glob("*.yaml")) for part in yaml.safe_load_all(path.read_text())]
     assert len({part["kind"] for part in found}) == len(found)
     return {part["kind"]: part for part in found}
+
+
+def calls(group):
+    """The system calls of one of systemd's groups, and of the groups in it."""
+    found = set()
+    text = subprocess.run(["systemd-analyze", "syscall-filter", group], capture_output=True, text=True, check=True, timeout=60,
+                          env={**os.environ, "SYSTEMD_COLORS": "0"}).stdout
+    for name in text.splitlines()[1:]:
+        name = name.strip()
+        if name and not name.startswith("#"):
+            found |= calls(name) if name.startswith("@") else {name}
+    return found
 
 
 class Configuration:
@@ -181,7 +195,10 @@ class Compose(TestCase):
     def test_the_application_lives_in_the_namespace_of_remora_and_starts_later(self):
         self.assertEqual("service:remora", self.app["network_mode"])
         self.assertNotIn("ports", self.app)
-        self.assertIn("remora", self.app["depends_on"])
+        condition = self.app["depends_on"]["remora"]["condition"]
+        # Compose refuses to wait for the health of an image that has no check.
+        healthy = re.search(r"(?m)^HEALTHCHECK ", (ROOT / "Dockerfile").read_text())
+        self.assertEqual("service_healthy" if healthy else "service_started", condition)
 
     def test_the_configuration_is_mounted_as_a_directory(self):
         source, target, mode = self.remora["volumes"][0].split(":")
@@ -223,6 +240,37 @@ class Unit(TestCase):
         default = re.search(r'\| `drain_timeout` \|[^|]*\| `"(\d+)s"` \|', (ROOT / "docs/configuration.md").read_text())
         self.assertGreater(stop, int(default[1]))
         self.assertRegex(unit, r"(?m)^RestartPreventExitStatus=1 2$")
+
+
+    def test_it_allows_every_system_call_that_a_run_makes(self):
+        """One that is missing would fail with EPERM in production only."""
+        if is_sanitized():
+            return  # LeakSanitizer does not work under ptrace, and has calls of its own
+        trace = os.path.join(self.directory(), "trace")
+        backend = self.backend()
+        # -D: the tracer is the grandchild, so that ours is Remora itself, which takes signals and is never left behind.
+        proxy = self.remora(simple_config([backend.endpoint], extra='[overload]\nmemory = "1GiB"\n',
+                                          cluster='[cluster.health_check]\nprotocol = "tcp"\n'),
+                            command=["strace", "-D", "-f", "-qq", "-o", trace, BINARY])
+        self.assertEqual(200, fetch(proxy.address("in"), "/").status)
+        for path in ("/metrics", "/clusters", "/readyz"):
+            proxy.admin(path)
+        proxy.signal(signal.SIGTERM)
+        self.assertEqual(0, proxy.wait())
+        eventually(lambda: "exit_group(" in pathlib.Path(trace).read_text(), "the tracer has written everything")
+
+        lines = pathlib.Path(trace).read_text()
+        used = set(re.findall(r"(?m)^\d+ +(\w+)\(", lines))
+        self.assertLessEqual({"execve", "accept4", "epoll_wait"}, used)
+        unit = (SYSTEMD / "remora.service").read_text()
+        allowed = calls("@default")
+        for sign, groups in re.findall(r"(?m)^SystemCallFilter=(~?)(.*)$", unit):
+            for group in groups.split():
+                allowed = allowed - calls(group) if sign else allowed | calls(group)
+        self.assertEqual(set(), used - allowed)
+        families = re.search(r"(?m)^RestrictAddressFamilies=(.*)$", unit)[1].split()
+        self.assertLessEqual(set(re.findall(r"\bsocket\((AF_\w+)", lines)), set(families))
+        self.assertNotRegex(lines, r"PROT_WRITE\|PROT_EXEC")  # MemoryDenyWriteExecute=yes
 
 
 class Image(TestCase):

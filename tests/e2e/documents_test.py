@@ -6,6 +6,7 @@ import re
 import subprocess
 
 from harness import BINARY, TestCase, main, run_remora
+from processes import ROOT
 
 BEGINNING = r"^  ([\w-][\w,-]*)(?: (?!REQUIRED)[A-Z:{},a-z]+)?"
 
@@ -116,23 +117,53 @@ class Documents(TestCase):
         for arguments in ([], ["tcsh"], ["bash", "zsh"]):
             self.assertEqual(2, run_remora("completion", *arguments).returncode, arguments)
 
-    def test_the_manual_page_is_clean_and_complete(self):
-        page = run_remora("manual")
-        self.assertEqual((0, ""), (page.returncode, page.stderr))
-        path = pathlib.Path(self.directory(), "remora.1")
-        path.write_text(page.stdout)
+    def rendered(self, page, name):
+        """The text of a manual page, in which mandoc and man find no fault."""
+        path = pathlib.Path(self.directory(), name)
+        path.write_text(page)
         lint = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", path], capture_output=True, text=True,
                               timeout=60)
         self.assertEqual((0, "", ""), (lint.returncode, lint.stdout, lint.stderr))
         man = subprocess.run(["man", "--warnings", "--no-hyphenation", "-l", path], capture_output=True, text=True,
                              timeout=60, env={**os.environ, "MANWIDTH": "100", "LC_ALL": "C.UTF-8", "PAGER": "cat"})
         self.assertEqual((0, ""), (man.returncode, man.stderr))
+        return man.stdout
+
+    def test_the_manual_page_is_clean_and_complete(self):
+        page = run_remora("manual")
+        self.assertEqual((0, ""), (page.returncode, page.stderr))
+        text = self.rendered(page.stdout, "remora.1")
         for command in self.help.commands:
-            self.assertRegex(man.stdout, rf"(?m)^   remora {command}\b")
+            self.assertRegex(text, rf"(?m)^   remora {command}\b")
         for option in {option for options in self.help.options.values() for option in options}:
-            self.assertRegex(man.stdout, rf"(?m)^ +(-\w, )?{option}\b")
+            self.assertRegex(text, rf"(?m)^ +(-\w, )?{option}\b")
         for title in ("EXIT STATUS", "SIGNALS", "ENVIRONMENT", "FILES", "EXAMPLES"):
-            self.assertIn(f"\n{title}\n", man.stdout)
+            self.assertIn(f"\n{title}\n", text)
+
+    def test_the_manual_page_of_the_configuration_has_every_key_and_example(self):
+        document = (ROOT / "docs" / "configuration.md").read_text()
+        page = subprocess.run([ROOT / "scripts" / "configuration-man", "1.2.3"], capture_output=True, text=True, timeout=60)
+        self.assertEqual((0, ""), (page.returncode, page.stderr))
+        text = self.rendered(page.stdout, "remora.toml.5")
+        keys = re.findall(r"(?m)^\| `(\w+)` \|.*\|.*\|.*\|$", document)
+        self.assertGreater(len(keys), 100)
+        for key in set(keys):
+            self.assertGreaterEqual(len(re.findall(rf"(?m)^ {{7}}{key}\b", text)), keys.count(key), key)
+        # Examples are literal, brackets and dollars included.
+        for block in re.findall(r"(?ms)^```toml\n(.*?)^```$", document):
+            for line in block.splitlines():
+                self.assertIn(line, text)
+        self.assertIn("[::1]:8080", text)
+        self.assertNotIn("](", text.replace("](/", ""))
+        self.assertNotIn("`", text)
+
+    def test_markdown_that_the_manual_page_cannot_say_is_an_error(self):
+        for unknown in ("> a quotation", "| a | b |\n|---|---|\n| only one |"):
+            path = pathlib.Path(self.directory(), "a.md")
+            path.write_text(f"# Title\n\n{unknown}\n")
+            done = subprocess.run([ROOT / "scripts" / "configuration-man", "1.2.3", path], capture_output=True, text=True,
+                                  timeout=60)
+            self.assertEqual(1, done.returncode, done.stdout)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ class Lines:
 class Remora:
     """One running proxy, configured by TOML text. `port("name")` is where a listener really is."""
 
-    def __init__(self, toml, ready=True, stdout=None, preexec=None, env=None):
+    def __init__(self, toml, ready=True, stdout=None, preexec=None, env=None, command=None):
         self.directory = tempfile.mkdtemp(prefix="remora-e2e-")
         self.config = os.path.join(self.directory, "remora.toml")
         pathlib.Path(self.config).write_text(toml)
@@ -107,7 +107,7 @@ class Remora:
         started = time.monotonic()
         try:
             self.process = subprocess.Popen(
-                [BINARY, "run", "--config", self.config], stdin=subprocess.DEVNULL,
+                [*(command or [BINARY]), "run", "--config", self.config], stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if stdout is None else stdout, stderr=subprocess.PIPE,
                 preexec_fn=die_with_parent(preexec), cwd=self.directory, env={**os.environ, **(env or {})})
             self.log = Lines(self.process.stderr)
