@@ -18,6 +18,8 @@ import tempfile
 import threading
 import unittest
 
+import yaml
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
@@ -196,6 +198,77 @@ class Running(TestCase):
         container = self.container(simple_config([f"app.test:{port}"]), "--add-host", "app.test:127.0.0.1")
         eventually(lambda: container.admin("/readyz").status == 200, "the name has its first answer", 60)
         self.assertEqual(200, fetch(container.address("in"), "/").status)
+
+
+APP = """[admin]
+address = "127.0.0.1:3901"
+[[listener]]
+address = "127.0.0.1:3000"
+[[listener.route]]
+respond = { body = "the app" }
+"""
+
+
+def pod_of_the_deployment(name):
+    """The pod of deploy/kubernetes with its ConfigMap, as far as podman can play it: it knows no native sidecars, its probes need
+    a shell, and a network without an outside has no ports. A second Remora that answers by itself stands for the application."""
+    kubernetes = ROOT / "deploy" / "kubernetes"
+    pod = yaml.safe_load((kubernetes / "deployment.yaml").read_text())["spec"]["template"]
+    config = yaml.safe_load((kubernetes / "configmap.yaml").read_text())
+    sidecar, app = pod["spec"].pop("initContainers")[0], pod["spec"]["containers"][0]
+    del sidecar["restartPolicy"]
+    for container in (sidecar, app):
+        for key in ("ports", "startupProbe", "readinessProbe", "livenessProbe", "lifecycle", "resources"):
+            container.pop(key, None)
+        container.update(image=IMAGE, imagePullPolicy="Never")
+    app.update(args=["run", "--config", "/etc/app/remora.toml"],
+               volumeMounts=[{"name": "app", "mountPath": "/etc/app", "readOnly": True}])
+    pod["spec"]["volumes"].append({"name": "app", "configMap": {"name": "app"}})
+    pod["spec"]["containers"] = [sidecar, app]
+    pod.update(apiVersion="v1", kind="Pod")
+    pod["metadata"]["name"] = name
+    backend = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app"}, "data": {"remora.toml": APP}}
+    return yaml.safe_dump_all([config, backend, pod])
+
+
+class Pod(TestCase):
+    """The pod of deploy/kubernetes, with its own configuration, users, capabilities and mounts."""
+
+    def setUp(self):
+        self.name = f"remora-test-pod-{os.getpid()}"
+        self.file = pathlib.Path(self.directory(), "pod.yaml")
+        self.file.write_text(pod_of_the_deployment(self.name))
+        self.addCleanup(run, "kube", "down", str(self.file))
+        played = run("kube", "play", "--network", "none", str(self.file))
+        self.assertEqual(0, played.returncode, played.stdout + played.stderr)
+        self.pid = int(run("inspect", "--format", "{{.State.Pid}}", f"{self.name}-remora").stdout)
+
+    def get(self, url, *arguments):
+        """(status, body) of a request made inside the pod's network."""
+        done = subprocess.run(["nsenter", f"--net=/proc/{self.pid}/ns/net", "curl", "--silent", "--max-time", "20",
+                               "--write-out", "\n%{http_code}", *arguments, url], capture_output=True, text=True, timeout=60)
+        body, _, status = done.stdout.rpartition("\n")
+        return int(status), body
+
+    def test_it_serves_and_shows_only_what_it_should(self):
+        # Names cannot be resolved in here: that too is a first answer.
+        eventually(lambda: self.get("http://127.0.0.1:9902/readyz")[0] == 200, "ready", 60)
+        self.assertEqual((200, "the app"), self.get("http://127.0.0.1:8080/anything"))
+        self.assertEqual(503, self.get("http://127.0.0.1:9000/orders/1")[0])
+        status, metrics = self.get("http://127.0.0.1:9902/metrics")
+        self.assertEqual(200, status)
+        self.assertIn('remora_requests_total{listener="inbound",cluster="app"', metrics)
+        self.assertEqual(404, self.get("http://127.0.0.1:9902/clusters")[0])
+        self.assertEqual(404, self.get("http://127.0.0.1:9902/readyz", "--request", "POST")[0])
+
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        self.assertRegex(status, rf"(?m)^Uid:\s+{USER}\s")
+        self.assertRegex(status, r"(?m)^CapBnd:\s+0+$")
+        self.assertRegex(status, r"(?m)^NoNewPrivs:\s+1$")
+        self.assertRegex(status, r"(?m)^Seccomp:\s+2$")
+        mounts = pathlib.Path(f"/proc/{self.pid}/mounts").read_text()
+        for point in ("/", "/etc/remora"):
+            self.assertRegex(mounts, rf"(?m)^\S+ {point} \S+ ro\b")
 
 
 def why_not():
