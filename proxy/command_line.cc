@@ -46,6 +46,9 @@ void declare(CLI::App& app, Arguments& arguments) {
   auto* demo = app.add_subcommand("demo", "run with embedded backends and traffic of its own");
   demo->add_option("--requests", arguments.requests, "end after so many requests; 0 = until Ctrl-C")
       ->type_name("NUMBER");
+  auto* top = app.add_subcommand("top", "show what a running Remora does, once a second; q quits");
+  top->add_option("--admin", arguments.admin, "its admin address (127.0.0.1:9901)")->type_name("ADDRESS");
+  top->add_flag("--once", arguments.once, "print one frame without escape codes, for scripts");
   auto* completion =
       app.add_subcommand("completion", "print what a shell needs to complete this command line");
   completion->add_option("shell", arguments.shell, "the shell")

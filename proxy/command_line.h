@@ -21,10 +21,12 @@ inline constexpr int kExitCannotStart = 3;
 
 // A member keeps its default when its option was not given, or belongs to another command.
 struct Arguments {
-  std::string command;         // the name of the subcommand: "run"
-  std::string config;          // --config
-  std::uint64_t requests = 0;  // --requests
-  std::string shell;           // of `completion`
+  std::string command;                   // the name of the subcommand: "run"
+  std::string config;                    // --config
+  std::uint64_t requests = 0;            // --requests
+  std::string shell;                     // of `completion`
+  std::string admin = "127.0.0.1:9901";  // --admin
+  bool once = false;                     // --once
 };
 
 // The error is the exit code with which the process ends at once: kExitOk after --help and --version,

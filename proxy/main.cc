@@ -8,6 +8,7 @@
 #include "proxy/demo.h"
 #include "proxy/router.h"
 #include "proxy/server.h"
+#include "proxy/top.h"
 
 namespace {
 
@@ -89,6 +90,7 @@ int obey(int argc, char** argv) {
   if (arguments->command == "run") return run(arguments->config);
   if (arguments->command == "check") return check(arguments->config);
   if (arguments->command == "completion") return completion(arguments->shell);
+  if (arguments->command == "top") return run_top({.server = arguments->admin, .once = arguments->once});
   if (arguments->command == "manual") return manual();
   return demo(arguments->requests);
 }

@@ -49,9 +49,10 @@ LIBRARIES = [
     (r"toml\.hpp|toml(11)?/.*", ["config/parse.cc"]),
     (r"prometheus/.*", ["proxy/metric*.cc"]),
     (r"re2/.*", ["proxy/router.cc"]),
-    (r"nlohmann/.*", ["proxy/admin*.cc"]),
+    (r"nlohmann/.*", ["proxy/admin*.cc", "proxy/top_stats.cc"]),
     (r"CLI/.*", ["proxy/command_line.cc"]),
     (r"xxh.*\.h", ["lb/*.cc"]),
+    (r"(langinfo|termios)\.h", ["proxy/terminal.cc"]),
     (r"(fmt|spdlog)/.*", ["base/log*.cc", "config/*.cc", "proxy/*.cc"]),
     # The kernel: sockets in proxy/net; an address knows its sockaddr; a log's file may turn out to be a socket.
     (r"(arpa|netinet)/.*|sys/(socket|un)\.h", ["proxy/net/*", "base/address.*", "base/log_destination.cc"]),
@@ -99,9 +100,9 @@ PLACES = [
     Place("toml11", r"\btoml::", ("config/parse.cc",)),
     Place("prometheus", r"\bprometheus::", ("proxy/metric*.cc",), most=1),
     Place("re2", r"\bre2::|\bRE2\b", ("proxy/router.cc",)),
-    Place("nlohmann", r"\bnlohmann::", ("proxy/admin*.cc",)),
+    Place("nlohmann", r"\bnlohmann::", ("proxy/admin*.cc", "proxy/top_stats.cc")),
     Place("xxhash", r"\bXXH\w*_\w+", ("lb/*.cc",), most=1),
-    Place("environment", r"\b(secure_)?getenv\b|\b(set|put|unset)env\b|\benviron\b", ("config/*",)),
+    Place("environment", r"\b(secure_)?getenv\b|\b(set|put|unset)env\b|\benviron\b", ("config/*", "proxy/terminal.cc")),
     Place(
         "shared-ptr",
         r"\b(shared_ptr|weak_ptr|make_shared|allocate_shared|enable_shared_from_this)\s*<(?!\s*(const\b|[\w:]+\s+const\b|(proxy::)?(Endpoint|Cluster|Listener)State\b))",
