@@ -58,10 +58,11 @@ int demo(std::uint64_t requests) {
   fmt::print(
       "This configuration is running:\n\n{}\n"
       "try     curl http://{}/hello\n"
+      "see     http://{}/ in a browser, or remora top --admin {}\n"
       "metrics curl http://{}/metrics\n"
       "state   curl http://{}/clusters\n"
       "Ctrl-C ends it. One line per request:\n\n",
-      text, proxy, admin, admin);
+      text, proxy, admin, admin, admin, admin);
   std::fflush(stdout);
   demo.start(server.listen_address(0), server.admin_address(), requests,
              [&server] { server.loop().post([&server] { server.drain(); }); });

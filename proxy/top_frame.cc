@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <ctime>
 #include <map>
 #include <utility>
@@ -251,6 +252,7 @@ void add_cluster(Lines& out, const TopInput& input, const TopCluster& cluster, s
                   input.then != nullptr, input.now->bounds_ms, active_in(cluster)),
           problem.level == TopLevel::kOk ? std::string_view() : style_of(problem.level));
   std::vector<std::pair<State, const TopEndpoint*>> endpoints;
+  endpoints.reserve(cluster.endpoints.size());
   for (const TopEndpoint& endpoint : cluster.endpoints) endpoints.emplace_back(state_of(endpoint), &endpoint);
   std::ranges::stable_sort(endpoints, std::ranges::greater(), [](const auto& e) { return e.first.level; });
   const std::size_t shown = std::min(endpoints.size(), room > 0 ? room - 1 : 0);
@@ -275,7 +277,7 @@ void add_graph(Lines& out, const std::vector<double>& rates, std::size_t columns
   const double most = std::max(*std::max_element(rates.end() - static_cast<long>(shown), rates.end()), 1.0);
   std::string line = padded(fmt::format("  requests/s, to {}", show_rate(most)), kLabel);
   for (std::size_t i = rates.size() - shown; i < rates.size(); ++i) {
-    const auto height = static_cast<std::size_t>(rates[i] / most * 7.0 + 0.5);
+    const auto height = static_cast<std::size_t>(std::lround(rates[i] / most * 7.0));
     line += kBars[std::min<std::size_t>(height, 7)];
   }
   out.add(line, kQuiet);
@@ -283,6 +285,7 @@ void add_graph(Lines& out, const std::vector<double>& rates, std::size_t columns
 
 void add_clusters(Lines& out, const TopInput& input, std::size_t keep) {
   std::vector<const TopCluster*> clusters;
+  clusters.reserve(input.now->clusters.size());
   for (const TopCluster& cluster : input.now->clusters) clusters.push_back(&cluster);
   std::ranges::stable_sort(clusters, std::ranges::greater(),
                            [](const TopCluster* c) { return problem_of(*c).level; });

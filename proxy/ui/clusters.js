@@ -180,7 +180,7 @@ class ClusterRow {
     const open = cluster.breaker && cluster.breaker.state !== "closed";
     setText(this.sharedText, "One breaker for all endpoints: " + breakerWords(cluster.breaker) + ".");
     setOrder(this.sharedButton, open ? "close" : "open", this.name);
-    const rows = cluster.endpoints.map((endpoint) => {
+    const rows = worstFirst(cluster.endpoints, (e) => endpointState(e).level).map((endpoint) => {
       if (!this.endpoints.has(endpoint.address)) this.endpoints.set(endpoint.address, new EndpointRow(this.name, endpoint.address));
       const row = this.endpoints.get(endpoint.address);
       row.update(endpoint, cluster, model);
@@ -218,8 +218,7 @@ class Clusters {
     for (const [cluster, state] of states) {
       if (state.level === OK) state.level = errorLevel(cluster, this.model);
     }
-    const rank = { bad: 0, warn: 1, ok: 2 };
-    const sorted = [...clusters].sort((a, b) => rank[states.get(a).level] - rank[states.get(b).level]);
+    const sorted = worstFirst(clusters, (c) => states.get(c).level);
     const shown = sorted.filter((c) => this.matches(c, words) && !(this.only.checked && states.get(c).level === OK));
     shown.forEach((cluster, i) => {
       if (!this.rows.has(cluster.name)) this.rows.set(cluster.name, new ClusterRow(cluster.name));

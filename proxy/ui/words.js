@@ -37,9 +37,11 @@ function reasonInWords(text) {
   return rest.length ? REASONS[code] + ": " + rest.join(": ") : REASONS[code];
 }
 
+// Of an endpoint that is well, only for a while.
 function lastFailure(endpoint) {
   const last = endpoint.last_failure;
-  return last ? "last failure: " + last.what + ", " + showSpan(last.seconds_ago) + " ago" : "";
+  const old = last && endpoint.why === undefined && last.seconds_ago > 600;
+  return last && !old ? "last failure: " + last.what + ", " + showSpan(last.seconds_ago) + " ago" : "";
 }
 
 function breakerWords(breaker) {
@@ -53,6 +55,12 @@ function breakerWords(breaker) {
   if (breaker.forced) return text + ", until closed by order";
   if (breaker.probes_in_seconds === undefined) return text;
   return text + (breaker.probes_in_seconds > 0 ? ", probes in " + showSpan(breaker.probes_in_seconds) : ", probes with the next request");
+}
+
+// The worst first, else as they were; `levelOf` gives the level of one.
+function worstFirst(list, levelOf) {
+  const rank = { bad: 0, warn: 1, ok: 2 };
+  return [...list].sort((a, b) => rank[levelOf(a)] - rank[levelOf(b)]);
 }
 
 // {level, word, why}: an endpoint as one state.

@@ -18,7 +18,7 @@ from harness import DEADLINE, eventually
 from processes import die_with_parent
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         "--disable-background-networking", "--no-proxy-server", "--disable-component-update", "--disable-sync",
          "--disable-default-apps", "--disable-extensions", "--disable-dev-shm-usage", "--hide-scrollbars",
          "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"]
 PATIENCE = max(60, DEADLINE)  # seconds; a browser starts slowly on a busy machine
@@ -94,6 +94,10 @@ class Browser:
 
     def click(self, selector):
         self.run("document.querySelector(arguments[0]).click();", selector)
+
+    def press(self, key):
+        for kind in ("keyDown", "keyUp"):
+            self.devtools("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=9)
 
     def resize(self, width, height, phone=False):
         self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height,

@@ -200,6 +200,40 @@ class InBrowser(TestCase):
         self.browser.wait_text("Everything is well", "#verdict")
         self.assert_quiet()
 
+    def test_a_breaker_that_all_share_has_one_button(self):
+        name = "a/b c%"
+        proxy = self.remora(simple_config([self.backend().endpoint, "127.0.0.2:1"], cluster="""
+[cluster.breaker]
+scope = "cluster"
+""").replace('"app"', f'"{name}"'))
+        self.show(proxy)
+        self.browser.wait_text("One breaker for all endpoints: breaker closed.", "#clusters")
+        self.assertEqual(2, self.browser.run("return document.querySelectorAll('td.buttons button:not([hidden])').length"),
+                         "endpoints can only be drained")
+        self.browser.click(f"button[aria-label='Open breaker {name}']")
+        self.browser.wait_text(f"Open the breaker of {name}?", "#confirm")
+        self.browser.click("#confirm-yes")
+        self.browser.wait_text(f"{name}: the shared breaker open", "#verdict")
+        self.browser.wait_text("until closed by order", "#verdict")
+        self.browser.wait_text(f"{name} (all endpoints)", "#events")
+        self.browser.click(f"button[aria-label='Close breaker {name}']")
+        self.browser.click("#confirm-yes")
+        self.browser.wait_text("Everything is well", "#verdict")
+        self.assert_quiet()
+
+    def test_everything_is_reached_with_the_keyboard(self):
+        proxy = self.remora(simple_config([self.backend().endpoint]))
+        self.show(proxy)
+        self.browser.wait_text("Everything is well", "#verdict")
+        reached = []
+        for _ in range(9):
+            self.browser.press("Tab")
+            reached.append(self.browser.run("const n = document.activeElement; return n.getAttribute('href') || n.id "
+                                            "|| n.className || n.textContent.trim()"))
+        self.assertEqual(["#clusters", "only-problems", "filter", "row", "Open breaker", "Drain", "events"], reached[:7])
+        self.assertIn("Effective configuration", self.browser.run("return document.activeElement.textContent")
+                      + reached[7])
+
     def test_it_fits_a_phone_in_light_and_dark(self):
         long = "a" * 60
         proxy = self.remora(simple_config([self.backend().endpoint, "127.0.0.2:1"], cluster=BREAKER).replace(
@@ -234,8 +268,15 @@ class InBrowser(TestCase):
                     with peer.accept()[0] as check:
                         check.sendall(b"no")
         threading.Thread(target=answer_checks, daemon=True).start()
-        clusters += ('[[cluster]]\nname = "rude"\nendpoints = ["127.0.0.1:%d"]\n[cluster.health_check]\n'
-                     'protocol = "tcp"\nreceive = "<img src=x onerror=document.title=1>"\npanic_below = 0\n' % peer.getsockname()[1])
+        clusters += f"""
+[[cluster]]
+name = "rude"
+endpoints = ["127.0.0.1:{peer.getsockname()[1]}"]
+[cluster.health_check]
+protocol = "tcp"
+receive = "<img src=x onerror=document.title=1>"
+panic_below = 0
+"""
         secret = 'request_headers = { set = { Authorization = "Bearer hunter2" } }'
         proxy = self.remora(simple_config([self.backend().endpoint], route=secret) + clusters)
         self.show(proxy)
