@@ -36,6 +36,8 @@ USER 65532:65532
 # Inbound, outbound and what may be seen from outside, as in deploy/; the configuration decides.
 EXPOSE 8080 9000 9902
 STOPSIGNAL SIGTERM
+# Asks the default admin address; with another one give a health check of your own: remora ready --admin ADDRESS.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["/usr/bin/remora", "ready"]
 ENTRYPOINT ["/usr/bin/remora"]
 CMD ["run", "--config", "/etc/remora/remora.toml"]
 

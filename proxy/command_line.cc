@@ -10,7 +10,7 @@ namespace {
 
 const std::vector<Explained> kExitCodes{
     {"0", "done; or stopped in order"},
-    {"1", "the configuration has errors"},
+    {"1", "the configuration has errors; or, of ready, not ready"},
     {"2", "bad usage"},
     {"3", "cannot bind or start"},
 };
@@ -32,6 +32,10 @@ void add_config(CLI::App& command, Arguments& arguments) {
       ->type_name("FILE");
 }
 
+void add_admin(CLI::App& command, Arguments& arguments) {
+  command.add_option("--admin", arguments.admin, "its admin address (127.0.0.1:9901)")->type_name("ADDRESS");
+}
+
 // Every word and option. `arguments` is where their values go, and outlives `app`. The type name of an
 // option's value tells the shells how to complete it: one with FILE in it is a path, and CLI::IsMember lists
 // what there is.
@@ -47,8 +51,13 @@ void declare(CLI::App& app, Arguments& arguments) {
   demo->add_option("--requests", arguments.requests, "end after so many requests; 0 = until Ctrl-C")
       ->type_name("NUMBER");
   auto* top = app.add_subcommand("top", "show what a running Remora does, once a second; q quits");
-  top->add_option("--admin", arguments.admin, "its admin address (127.0.0.1:9901)")->type_name("ADDRESS");
+  add_admin(*top, arguments);
   top->add_flag("--once", arguments.once, "print one frame without escape codes, for scripts");
+  auto* ready =
+      app.add_subcommand("ready", "exit with 0 when a running Remora serves, else with 1 and the reason");
+  add_admin(*ready, arguments);
+  ready->add_option("--wait", arguments.wait, "how long to wait until it does, such as 30s; 0 = ask once")
+      ->type_name("DURATION");
   auto* completion =
       app.add_subcommand("completion", "print what a shell needs to complete this command line");
   completion->add_option("shell", arguments.shell, "the shell")

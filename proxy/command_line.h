@@ -16,6 +16,7 @@ namespace remora::proxy {
 // What a process ends with.
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitBadConfig = 1;
+inline constexpr int kExitNotReady = 1;
 inline constexpr int kExitBadUsage = 2;
 inline constexpr int kExitCannotStart = 3;
 
@@ -27,6 +28,7 @@ struct Arguments {
   std::string shell;                     // of `completion`
   std::string admin = "127.0.0.1:9901";  // --admin
   bool once = false;                     // --once
+  std::string wait = "0";                // --wait
 };
 
 // The error is the exit code with which the process ends at once: kExitOk after --help and --version,

@@ -6,6 +6,7 @@
 #include "config/load.h"
 #include "proxy/command_line.h"
 #include "proxy/demo.h"
+#include "proxy/ready.h"
 #include "proxy/router.h"
 #include "proxy/server.h"
 #include "proxy/top.h"
@@ -92,6 +93,7 @@ int obey(int argc, char** argv) {
   if (arguments->command == "check") return check(arguments->config);
   if (arguments->command == "completion") return completion(arguments->shell);
   if (arguments->command == "top") return run_top({.server = arguments->admin, .once = arguments->once});
+  if (arguments->command == "ready") return run_ready({.server = arguments->admin, .wait = arguments->wait});
   if (arguments->command == "manual") return manual();
   return demo(arguments->requests);
 }

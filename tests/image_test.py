@@ -132,6 +132,7 @@ class Content(unittest.TestCase):
         self.assertEqual(["/usr/bin/remora"], config["Entrypoint"])
         self.assertEqual(["run", "--config", "/etc/remora/remora.toml"], config["Cmd"])
         self.assertEqual("SIGTERM", config["StopSignal"])
+        self.assertEqual(["CMD", "/usr/bin/remora", "ready"], config["Healthcheck"]["Test"])
         self.assertEqual("Remora", config["Labels"]["org.opencontainers.image.title"])
         self.assertRegex(config["Labels"]["org.opencontainers.image.version"], r"^\d+\.\d+\.\d+$")
         self.assertEqual({"8080/tcp", "9000/tcp", "9902/tcp"}, set(config["ExposedPorts"]))
@@ -253,6 +254,7 @@ class Pod(TestCase):
     def test_it_serves_and_shows_only_what_it_should(self):
         # Names cannot be resolved in here: that too is a first answer.
         eventually(lambda: self.get("http://127.0.0.1:9902/readyz")[0] == 200, "ready", 60)
+        self.assertEqual(0, run("exec", f"{self.name}-remora", "/usr/bin/remora", "ready").returncode)
         self.assertEqual((200, "the app"), self.get("http://127.0.0.1:8080/anything"))
         self.assertEqual(503, self.get("http://127.0.0.1:9000/orders/1")[0])
         status, metrics = self.get("http://127.0.0.1:9902/metrics")

@@ -9,8 +9,8 @@ import tomllib
 
 import yaml
 
-from harness import (BINARY, TestCase, eventually, fetch, is_sanitized, main, run_remora,
-                     simple_config)
+from harness import (BINARY, TestCase, eventually, fetch, is_sanitized, main, refused_address,
+                     run_remora, show_address, simple_config)
 from processes import ROOT
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -195,10 +195,17 @@ class Compose(TestCase):
     def test_the_application_lives_in_the_namespace_of_remora_and_starts_later(self):
         self.assertEqual("service:remora", self.app["network_mode"])
         self.assertNotIn("ports", self.app)
-        condition = self.app["depends_on"]["remora"]["condition"]
-        # Compose refuses to wait for the health of an image that has no check.
-        healthy = re.search(r"(?m)^HEALTHCHECK ", (ROOT / "Dockerfile").read_text())
-        self.assertEqual("service_healthy" if healthy else "service_started", condition)
+        self.assertEqual({"condition": "service_healthy"}, self.app["depends_on"]["remora"])
+
+    def test_the_health_check_is_a_command_of_remora(self):
+        kind, binary, *arguments = self.remora["healthcheck"]["test"]
+        self.assertEqual(("CMD", "/usr/bin/remora"), (kind, binary))
+        self.assertEqual("127.0.0.1:9901", self.configuration.parsed["admin"]["address"])
+        # 1 is "not ready"; 2 would be bad usage. Nobody listens where it asks.
+        held, address = refused_address()
+        self.addCleanup(held.close)
+        waits = ["0" if argument == "5s" else argument for argument in arguments]
+        self.assertEqual(1, run_remora(*waits, "--admin", show_address(address)).returncode)
 
     def test_the_configuration_is_mounted_as_a_directory(self):
         source, target, mode = self.remora["volumes"][0].split(":")
