@@ -210,6 +210,7 @@ std::string stats_json(const std::vector<WorkerReport>& reports, const std::vect
     out.pair("load", to_string(report.load)).end_object();
   }
   out.end_array();
+  if (process.workers > reports.size()) out.pair("workers_missing", process.workers - reports.size());
   add_listeners(out, total.listeners);
   add_exchanges(out, total.exchanges);
   add_clusters(out, total.clusters, views);

@@ -23,6 +23,7 @@ struct ProcessStatus {
   double now = 0.0;              // seconds since 1970
   Duration uptime{};             // of the process, on a clock that does not jump
   std::string not_ready_reason;  // "": ready
+  std::size_t workers = 0;       // that there are; one that hangs sends no report
   std::uint64_t last_event = 0;
   std::vector<std::string_view> pages;  // that this server has
 };
@@ -31,7 +32,8 @@ struct ProcessStatus {
 //
 //   {"version", "time", "uptime_seconds", "ready", "not_ready_because"?, "last_event", "pages": [],
 //    "process": {"resident_bytes", "cpu_seconds", "open_fds", "max_fds", "threads"},
-//    "workers": [{"worker", "loop_lag_ms", "load"}],
+//    "workers": [{"worker", "loop_lag_ms", "load"}], "workers_missing"?: how many did not answer within a
+//      second; their numbers are missing from every counter,
 //    "bounds_ms": [] upper bounds of the buckets; the last bucket has none,
 //    "listeners": [{"name", "address", "connections", "connections_total", "connections_refused",
 //      "received_bytes", "sent_bytes", "local_replies": {FLAG: n}}],

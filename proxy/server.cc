@@ -252,6 +252,7 @@ ProcessStatus Server::status() const {
           .now = static_cast<double>(wall_clock_ms()) / 1e3,
           .uptime = started_ == TimePoint{} ? Duration::zero() : env_.now() - started_,
           .not_ready_reason = not_ready_reason(),
+          .workers = workers_.size(),
           .last_event = events_.last(),
           .pages = {}};
 }

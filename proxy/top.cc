@@ -16,8 +16,9 @@ namespace remora::proxy {
 namespace {
 
 constexpr Duration kPeriod = 1s;
-constexpr Duration kPatience = 900ms;  // so that a Remora that hangs does not make this hang
-constexpr double kWindowSeconds = 5;   // over which rates are taken
+// Longer than the second that a Remora waits for a worker that hangs.
+constexpr Duration kPatience = 2s;
+constexpr double kWindowSeconds = 5;  // over which rates are taken
 constexpr std::size_t kMostEvents = 256;
 constexpr std::size_t kMostRates = 300;  // seconds
 
@@ -38,6 +39,8 @@ class Observed {
       samples_.clear();
       last_event_ = 0;
     }
+    // The counters of a worker that hangs are missing: they would seem to shrink, and then to jump.
+    if (!samples_.empty() && samples_.back().worker_ids != parsed->worker_ids) samples_.clear();
     samples_.push_back(*std::move(parsed));
     if (samples_.size() > 1) {
       rates_.push_back(traffic_between(samples_[samples_.size() - 2], samples_.back(), nullptr).rate());

@@ -336,6 +336,13 @@ std::vector<TopProblem> top_problems(const TopInput& input) {
            fmt::format("{}: {} of the requests end with 5xx", cluster.name, show_share(share))});
     }
   }
+  if (now.workers_missing > 0) {
+    problems.push_back(
+        {TopLevel::kBad,
+         fmt::format("{} of {} workers {} not answer: nobody is served there, and the numbers are missing",
+                     now.workers_missing, now.workers + now.workers_missing,
+                     now.workers_missing == 1 ? "does" : "do")});
+  }
   for (const std::string& load : now.loads)
     problems.push_back({TopLevel::kBad, "worker " + load + ": it sheds load"});
   if (now.loop_lag_ms >= kLagMs) {

@@ -150,8 +150,10 @@ Result<TopStats> parse_top_stats(std::string_view json) {
   stats.not_ready_because = text(*parsed, "not_ready_because");
   stats.resident_bytes = count(member(*parsed, "process"), "resident_bytes");
   stats.last_event = count(*parsed, "last_event");
+  stats.workers_missing = count(*parsed, "workers_missing");
   for (const Json& worker : member(*parsed, "workers")) {
     ++stats.workers;
+    stats.worker_ids += std::to_string(count(worker, "worker")) + ' ';
     stats.loop_lag_ms = std::max(stats.loop_lag_ms, number(worker, "loop_lag_ms"));
     const std::string load = text(worker, "load");
     if (load != "normal") stats.loads.push_back(std::to_string(count(worker, "worker")) + ": " + load);

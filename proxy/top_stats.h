@@ -58,9 +58,11 @@ struct TopStats {
   bool ready = false;
   std::string not_ready_because;
   std::uint64_t resident_bytes = 0;
-  std::size_t workers = 0;
-  double loop_lag_ms = 0.0;        // the worst
-  std::vector<std::string> loads;  // of workers that shed load: "worker 0: shed"
+  std::size_t workers = 0;            // that have answered
+  std::string worker_ids;             // which
+  std::uint64_t workers_missing = 0;  // that have not
+  double loop_lag_ms = 0.0;           // the worst
+  std::vector<std::string> loads;     // of workers that shed load: "worker 0: shed"
   std::uint64_t last_event = 0;
   std::vector<double> bounds_ms;
   std::vector<TopExchange> exchanges;

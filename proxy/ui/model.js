@@ -63,6 +63,7 @@ class Sample {
   constructor(stats) {
     this.stats = stats;
     this.t = stats.uptime_seconds;
+    this.workers = stats.workers.map((w) => w.worker).join(" ");
     this.exchanges = new Map();
     for (const e of stats.exchanges) this.exchanges.set(e.listener + "\n" + e.cluster, e);
     this.endpoints = new Map();
@@ -128,9 +129,14 @@ class Model {
     const restarted = newest !== undefined && stats.uptime_seconds < newest.t;
     if (restarted) this.forget();
     const now = new Sample(stats);
+    // The counters of a worker that hangs are missing: they would seem to shrink, and then to jump.
+    if (newest !== undefined && newest.workers !== now.workers) this.samples = [];
     this.samples.push(now);
     while (this.samples.length > 2 && this.samples[1].t <= now.t - WINDOW_SECONDS) this.samples.shift();
-    if (this.samples.length < 2) return restarted;
+    if (this.samples.length < 2) {
+      this.last = this.recent = null;
+      return restarted;
+    }
     this.last = new Between(this.samples[this.samples.length - 2], now);
     this.recent = new Between(this.samples[0], now);
     this.remember(now);

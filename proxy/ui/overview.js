@@ -78,7 +78,7 @@ class Overview {
   graphs(stats, model) {
     const points = model.total.points;
     const now = points[points.length - 1];
-    if (!now) return;
+    if (!now || !model.recent) return;
     const rate = model.recent.total.requests / model.recent.seconds;
     const active = stats.clusters.reduce((n, c) => n + c.endpoints.reduce((m, e) => m + (e.active || 0), 0), 0);
     const pending = stats.clusters.reduce((n, c) => n + (c.pending || 0), 0);

@@ -161,6 +161,11 @@ function findProblems(stats, model) {
     const { errors } = model.numbers("c", cluster.name);
     if (level !== OK) add(level, cluster.name + ": " + showShare(errors) + " of the requests end with 5xx");
   }
+  if (stats.workers_missing) {
+    const all = stats.workers.length + stats.workers_missing;
+    const verb = stats.workers_missing === 1 ? " does" : " do";
+    add(BAD, stats.workers_missing + " of " + plural(all, "worker", "workers") + verb + " not answer: nobody is served there, and the numbers are missing");
+  }
   for (const worker of stats.workers) {
     if (worker.load !== "normal") add(BAD, "Worker " + worker.worker + " sheds load: " + (LOADS[worker.load] || worker.load));
     if (worker.loop_lag_ms >= LAG_MS) add(WARN, "Worker " + worker.worker + " was held up for " + showMs(worker.loop_lag_ms) + " within the last half minute");

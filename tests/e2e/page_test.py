@@ -1,17 +1,15 @@
-"""The live page: what it is made of, whom the admin server keeps away from it, and what a browser shows of a Remora
-that is well, that has a breaker open, that is called strange names, and that is gone.
+"""The live page in a browser: of a Remora that is well, that has a breaker open, that is called strange names, whose
+worker hangs, and that is gone. What it is made of is in page_source_test.py.
 """
 
-import base64
 import contextlib
-import hashlib
 import json
-import re
 import socket
 import threading
 
 from browser import Browser
-from harness import Client, TestCase, eventually, fetch, main, named, simple_config
+from harness import Client, TestCase, eventually, fetch, main, named, run_remora, show_address, simple_config
+from processes import HangingThread
 
 BREAKER = """
 [cluster.breaker]
@@ -23,98 +21,6 @@ attempts = 2
 # Names that would run if they were ever taken for markup.
 HOSTILE = ['<img src=x onerror=document.title=\\"owned\\">', '\\"><script>document.title=\\"owned\\"</script>',
            "' onmouseover='document.title=1", "</script><script>document.title=1</script>", "<svg/onload=document.title=1>"]
-
-
-class Source(TestCase):
-    """The page without a browser."""
-
-    def setUp(self):
-        self.proxy = self.remora(simple_config([self.backend().endpoint]))
-
-    def test_it_is_one_file_under_a_strict_policy(self):
-        page = self.proxy.admin("/")
-        text = page.body.decode()
-        self.assertEqual((200, "text/html; charset=utf-8", "no-store", "nosniff", "no-referrer"),
-                         (page.status, page.get("content-type"), page.get("cache-control"),
-                          page.get("x-content-type-options"), page.get("referrer-policy")))
-        policy = dict(part.strip().split(" ", 1) for part in page.get("content-security-policy").split(";"))
-        self.assertEqual({"default-src": "'none'", "connect-src": "'self'", "img-src": "data:",
-                          "frame-ancestors": "'none'", "base-uri": "'none'", "form-action": "'none'"},
-                         {k: v for k, v in policy.items() if k not in ("script-src", "style-src")})
-        for directive, tag in (("script-src", "script"), ("style-src", "style")):
-            inside = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
-            self.assertEqual(1, len(inside))
-            digest = base64.b64encode(hashlib.sha256(inside[0].encode()).digest()).decode()
-            self.assertEqual(f"'sha256-{digest}'", policy[directive])
-        self.assertEqual([], re.findall(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", text))
-        self.assertNotIn("innerHTML", text)
-        self.assertLess(len(page.body), 100_000)
-
-    def test_head_has_the_same_fields_and_no_body(self):
-        get, head = self.proxy.admin("/"), self.proxy.admin("/", "HEAD")
-        self.assertEqual((200, b""), (head.status, head.body))
-        self.assertEqual(get.get("content-length"), head.get("content-length"))
-        self.assertEqual(get.get("content-security-policy"), head.get("content-security-policy"))
-
-    def test_help_names_every_page(self):
-        text = self.proxy.admin("/help").body.decode()
-        for page in json.loads(self.proxy.admin("/stats").body)["pages"]:
-            self.assertIn(f"{page} ", text)
-
-    def test_stats_add_up_and_events_are_asked_for_by_number(self):
-        for _ in range(5):
-            fetch(self.proxy.address("in"))
-        stats = json.loads(self.proxy.admin("/stats").body)
-        self.assertEqual(5, sum(sum(e["codes"]) for e in stats["exchanges"]))
-        self.assertEqual(5, stats["clusters"][0]["endpoints"][0]["requests"])
-        self.assertTrue(stats["ready"])
-        events = json.loads(self.proxy.admin("/events").body)
-        self.assertEqual(events["last"], stats["last_event"])
-        self.assertEqual(("process", "ready"), (events["events"][-1]["kind"], events["events"][-1]["to"]))
-        after = json.loads(self.proxy.admin(f"/events?since={events['last']}").body)
-        self.assertEqual([], after["events"])
-        for wrong in ("x", "-1", "1x", "99999999999999999999"):
-            self.assertEqual(400, self.proxy.admin(f"/events?since={wrong}").status, wrong)
-
-
-class Guard(TestCase):
-    """Pages of other sites, in a browser beside Remora, must neither read nor change anything."""
-
-    def setUp(self):
-        self.app = self.backend()
-        self.proxy = self.remora(simple_config([self.app.endpoint]).replace(
-            'address = "127.0.0.1:0"', 'address = "127.0.0.1:0"\nhosts = ["remora.internal"]', 1))
-        self.order = f"/clusters/app/endpoints/{self.app.endpoint}/drain"
-
-    def test_a_name_that_was_pointed_here_reads_nothing(self):
-        for path in ("/", "/help", "/clusters", "/stats", "/events", "/config", "/log", self.order):
-            self.assertEqual(403, self.proxy.admin(path, host="evil.example:9901").status, path)
-        for host in ("localhost", "127.0.0.1:1", "[::1]:1", "remora.internal:9901"):
-            self.assertEqual(200, self.proxy.admin("/config", host=host).status, host)
-
-    def test_machines_may_use_any_name_for_health_and_metrics(self):
-        for path in ("/healthz", "/readyz", "/metrics"):
-            self.assertEqual(200, self.proxy.admin(path, host="remora.namespace.svc").status, path)
-
-    def draining(self):
-        return json.loads(self.proxy.admin("/clusters").body)["clusters"][0]["endpoints"][0]["draining"]
-
-    def test_pages_of_other_sites_change_nothing(self):
-        for path in (self.order, "/log?level=debug"):
-            for fields in (["Origin: http://evil.example"], ["Origin: null"], ["Sec-Fetch-Site: cross-site"],
-                           ["Sec-Fetch-Site: same-site", "Origin: http://localhost"]):
-                self.assertEqual(403, self.proxy.admin(path, "POST", fields=fields).status, (path, fields))
-            self.assertEqual(403, self.proxy.admin(path, "POST", host="evil.example",
-                                                   fields=["Origin: http://evil.example"]).status)
-        self.assertFalse(self.draining())
-        self.assertEqual(b"info\n", self.proxy.admin("/log").body)
-
-    def test_its_own_page_and_programs_may(self):
-        own = ["Origin: http://localhost", "Sec-Fetch-Site: same-origin"]
-        self.assertEqual(200, self.proxy.admin(self.order, "POST", fields=own).status)
-        self.assertTrue(self.draining())
-        self.assertEqual(200, self.proxy.admin(self.order.replace("drain", "undrain"), "POST").status)
-        self.assertFalse(self.draining())
 
 
 class InBrowser(TestCase):
@@ -309,6 +215,27 @@ panic_below = 0
         self.browser.wait_text("10.42.0.7:80", "#clusters")
         self.assert_quiet()
 
+    def test_a_worker_that_hangs_is_named(self):
+        proxy = self.remora(simple_config([self.backend().endpoint], extra="[runtime]\nworkers = 2"))
+        self.show(proxy)
+        self.browser.wait_text("Everything is well", "#verdict")
+        with HangingThread(proxy.process, "worker-1"):
+            self.browser.wait_text("1 of 2 workers does not answer", "#verdict")
+            done = run_remora("top", "--once", "--admin", show_address(proxy.admin_address()))
+            self.assertIn("X   1 of 2 workers does not answer", done.stdout)
+        self.browser.wait_text("1 endpoint available", "#clusters")
+        eventually(lambda: "does not answer" not in self.browser.text("#headline"), "the worker answers again")
+        self.assert_quiet()
+
+    def test_rates_and_quantiles_are_right(self):
+        self.show(self.remora(simple_config([self.backend().endpoint])))
+        self.browser.wait_text("Everything is well", "#verdict")
+        run = self.browser.run(MODEL)
+        self.assertEqual([10, 0.1, 1, 15], run["steady"], "requests/s, share of 5xx, p50 and p99 in ms")
+        self.assertEqual([2, 0], run["restarted"], "a new process: what it has counted since, and no memory of the old")
+        self.assertEqual([None, None, 1.5], run["missing"], "no rate across a worker that comes or goes, then as ever")
+        self.assertEqual([None, 1, 4, 16], run["quantiles"], "of nothing, within, at a bound, beyond all")
+
     def test_no_cluster_at_all(self):
         proxy = self.remora('[admin]\naddress = "127.0.0.1:0"\n[[listener]]\nname = "in"\naddress = "127.0.0.1:0"\n'
                             '[[listener.route]]\nrespond = { status = 200, body = "hello" }\n')
@@ -329,6 +256,42 @@ panic_below = 0
         self.remora(config.replace("127.0.0.1:0", f"127.0.0.1:{port}", 1))
         self.browser.wait_text("Everything is well", "#verdict")
 
+
+# Known answers given to the page's own model.
+MODEL = """
+const answer = (t, good, bad, workers) => ({
+  uptime_seconds: t, bounds_ms: [2, 4, 16], listeners: [], clusters: [],
+  workers: workers.map((worker) => ({ worker })),
+  exchanges: [{ listener: "in", cluster: "app", codes: [0, 0, good, 0, 0, bad], buckets: [good, 0, bad, 0] }],
+});
+const now = (model) => model.total.points[model.total.points.length - 1];
+const steady = new Model();
+steady.add(answer(10, 100, 0, [0]));
+steady.add(answer(12, 118, 2, [0]));
+const { rate, errors } = now(steady);
+const p = (q) => Math.round(quantile(steady.recent.total.buckets, [2, 4, 16], q));
+const again = new Model();
+again.add(answer(10, 100, 0, [0]));
+again.add(answer(1, 4, 0, [0]));
+const kept = again.total.points.length;
+again.add(answer(2, 6, 0, [0]));
+const missing = new Model();
+missing.add(answer(10, 1000, 0, [0, 1]));
+missing.add(answer(11, 500, 0, [0]));
+const gone = now(missing);
+missing.add(answer(12, 1010, 0, [0, 1]));
+const back = now(missing);
+missing.add(answer(14, 1013, 0, [0, 1]));
+return {
+  steady: [rate, errors, p(0.5), Math.ceil(quantile(steady.recent.total.buckets, [2, 4, 16], 0.99))],
+  restarted: [now(again).rate, kept],
+  missing: [gone ? gone.rate : null, back ? back.rate : null, now(missing).rate],
+  quantiles: [[0, 0], [2, 0], [0, 2, 0], [0, 0, 0, 5]].map((b, i) => {
+    const value = quantile(b, [2, 4, 16], [0.5, 0.5, 1, 0.5][i]);
+    return Number.isNaN(value) ? null : value;
+  }),
+};
+"""
 
 # The texts whose contrast against what is behind them is the lowest: [{ratio, text}].
 CONTRAST = """

@@ -230,6 +230,28 @@ def eventually(probe, what, deadline=DEADLINE):
             raise AssertionError(f"not within {deadline} s: {what}")
 
 
+class HangingThread:
+    """Stops one thread of a process, found by its name, until the end of the block; this thread traces it."""
+
+    SEIZE, INTERRUPT, DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
+
+    def __init__(self, process, name):
+        tasks = pathlib.Path(f"/proc/{process.pid}/task")
+        self.thread = next(int(t.name) for t in tasks.iterdir() if (t / "comm").read_text().strip() == name)
+
+    def _trace(self, request):
+        if LIBC.ptrace(request, self.thread, None, None) != 0:
+            raise AssertionError(f"ptrace: {os.strerror(ctypes.get_errno())}")
+
+    def __enter__(self):
+        self._trace(self.SEIZE)
+        self._trace(self.INTERRUPT)
+        os.waitpid(self.thread, self.WALL)
+
+    def __exit__(self, kind, value, trace):
+        self._trace(self.DETACH)
+
+
 def resident(proxy):
     """VmRSS in bytes."""
     with open(f"/proc/{proxy.process.pid}/status", encoding="ascii") as status:

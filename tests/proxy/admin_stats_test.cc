@@ -202,6 +202,9 @@ TEST_CASE("the process is described, and why it is not ready") {
   CHECK(process["last_event"] == 7);
   CHECK(process["pages"] == json{"/", "/stats"});
   CHECK(process["workers"] == json::array({{{"worker", 0}, {"loop_lag_ms", 0.0}, {"load", "normal"}}}));
+  CHECK_FALSE(process.contains("workers_missing"));
+  status.workers = 3;
+  CHECK(page({worker(0, {})}, {}, status)["workers_missing"] == 2);
   status.not_ready_reason = "draining";
   process = page({}, {}, status);
   CHECK(process["ready"] == false);

@@ -102,6 +102,7 @@ TEST_CASE("the worst comes first") {
   now.not_ready_because = "draining";
   now.loads = {"0: shed"};
   now.loop_lag_ms = 400;
+  now.workers_missing = 1;
   TopInput input = input_of(now);
   input.gone = "no answer from here:1: connection refused";
   std::vector<std::string> found;
@@ -110,6 +111,7 @@ TEST_CASE("the worst comes first") {
                      "no answer from here:1: connection refused; what is below is from its last answer",
                      "not ready: draining", "none: no endpoint is known",
                      "shared: the shared breaker open for 1 s, probes with the next request",
+                     "1 of 3 workers does not answer: nobody is served there, and the numbers are missing",
                      "worker 0: shed: it sheds load",
                      "app: 1 of 2 endpoints not available: draining by order",
                      "panic: too few endpoints pass their checks, so checks are ignored",
