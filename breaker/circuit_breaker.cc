@@ -114,11 +114,24 @@ struct CircuitBreaker::State {
   }
 };
 
-CircuitBreaker::CircuitBreaker(const Settings& settings)
-    : settings_(in_range(settings)), window_(settings.window) {}
+CircuitBreaker::CircuitBreaker(const Settings& settings) : settings_(nullptr), window_(settings.window) {
+  known_.push_back(std::make_unique<const Settings>(in_range(settings)));
+  settings_.store(known_.back().get(), std::memory_order_release);
+}
+
+void CircuitBreaker::set_settings(const Settings& settings, TimePoint now) {
+  const Settings& before = this->settings();
+  const Settings wanted = in_range(settings);
+  if (before == wanted) return;
+  if (before.enabled && !wanted.enabled) force_close(now);
+  if (before.window != wanted.window) window_.set_length(wanted.window);
+  auto known = std::ranges::find_if(known_, [&](const auto& k) { return *k == wanted; });
+  if (known == known_.end()) known = known_.insert(known, std::make_unique<const Settings>(wanted));
+  settings_.store(known->get(), std::memory_order_release);
+}
 
 CircuitBreaker::Entry CircuitBreaker::try_enter(TimePoint now) {
-  if (!settings_.enabled) return {.ticket = Ticket{}, .transition = std::nullopt};
+  if (!settings().enabled) return {.ticket = Ticket{}, .transition = std::nullopt};
   std::uint64_t word = state_.load(std::memory_order_relaxed);
   for (;;) {
     const State state = State::of(word);
@@ -127,7 +140,7 @@ CircuitBreaker::Entry CircuitBreaker::try_enter(TimePoint now) {
         return {.ticket = Ticket{.generation = state.generation, .probe = false}, .transition = std::nullopt};
       case Kind::kOpenUntilTold: return {};
       case Kind::kHalfOpen:
-        if (state.in_flight() >= settings_.half_open_requests) return {};
+        if (state.in_flight() >= settings().half_open_requests) return {};
         if (replace(word, state.with(State::probing(state.in_flight() + 1, state.succeeded())))) {
           return {.ticket = Ticket{.generation = state.generation, .probe = true},
                   .transition = std::nullopt};
@@ -153,10 +166,10 @@ CircuitBreaker::Entry CircuitBreaker::try_enter(TimePoint now) {
 std::optional<CircuitBreaker::Transition> CircuitBreaker::report(Ticket ticket, const Outcome& outcome,
                                                                  std::optional<Duration> latency,
                                                                  TimePoint now, Random& random) {
-  if (!settings_.enabled) return std::nullopt;
-  const bool ignored = settings_.failures.is_ignored(outcome);
-  const bool failed = settings_.failures.is_failure(outcome);
-  const bool slow = settings_.slow_call > Duration::zero() && latency && *latency >= settings_.slow_call;
+  if (!settings().enabled) return std::nullopt;
+  const bool ignored = settings().failures.is_ignored(outcome);
+  const bool failed = settings().failures.is_failure(outcome);
+  const bool slow = settings().slow_call > Duration::zero() && latency && *latency >= settings().slow_call;
   if (ticket.probe) return report_probe(ticket.generation, ignored, failed || slow, now, random);
   if (ignored) return std::nullopt;
   return report_closed(ticket.generation, failed, slow, now, random);
@@ -174,7 +187,7 @@ std::optional<CircuitBreaker::Transition> CircuitBreaker::report_closed(std::uin
     const bool full = state.failures() == std::numeric_limits<std::uint32_t>::max();
     const std::uint32_t failures = failed ? state.failures() + (full ? 0 : 1) : 0;
     const bool in_a_row =
-        failed && settings_.consecutive_failures != 0 && failures >= settings_.consecutive_failures;
+        failed && settings().consecutive_failures != 0 && failures >= settings().consecutive_failures;
     const Reason reason = in_a_row ? Reason::kConsecutiveFailures : by_window;
     if (reason != Reason::kNone) {
       if (auto transition = open(word, reason, now, random)) return transition;
@@ -186,16 +199,16 @@ std::optional<CircuitBreaker::Transition> CircuitBreaker::report_closed(std::uin
 
 // Into the window, if there is one; returns whether that is a reason to open.
 CircuitBreaker::Reason CircuitBreaker::count(bool failed, bool slow, TimePoint now) {
-  const bool judges_failures = settings_.failure_ratio > 0.0;
-  if (!judges_failures && settings_.slow_call <= Duration::zero()) return Reason::kNone;
+  const bool judges_failures = settings().failure_ratio > 0.0;
+  if (!judges_failures && settings().slow_call <= Duration::zero()) return Reason::kNone;
   window_.add(failed, slow, now);
   if (!failed && !slow) return Reason::kNone;
   const SlidingWindow::Counts counts = window_.counts(now);
-  if (counts.total == 0 || counts.total < settings_.min_requests) return Reason::kNone;
-  if (failed && judges_failures && reaches(counts.failed, counts.total, settings_.failure_ratio)) {
+  if (counts.total == 0 || counts.total < settings().min_requests) return Reason::kNone;
+  if (failed && judges_failures && reaches(counts.failed, counts.total, settings().failure_ratio)) {
     return Reason::kFailureRatio;
   }
-  if (slow && reaches(counts.slow, counts.total, settings_.slow_ratio)) return Reason::kSlowRatio;
+  if (slow && reaches(counts.slow, counts.total, settings().slow_ratio)) return Reason::kSlowRatio;
   return Reason::kNone;
 }
 
@@ -209,7 +222,7 @@ std::optional<CircuitBreaker::Transition> CircuitBreaker::report_probe(std::uint
     const std::uint32_t succeeded = state.succeeded() + (ignored ? 0 : 1);
     if (!ignored && failed) {
       if (auto transition = open(word, Reason::kProbeFailed, now, random)) return transition;
-    } else if (succeeded >= settings_.success_threshold) {
+    } else if (succeeded >= settings().success_threshold) {
       const State closed{.kind = Kind::kClosed, .openings = state.openings};
       const auto transition = change(word, closed, Reason::kProbesSucceeded, Duration::zero(), now);
       if (transition) return transition;
@@ -237,7 +250,7 @@ std::optional<TimePoint> CircuitBreaker::next_wakeup(TimePoint now) const {
 }
 
 std::optional<CircuitBreaker::Transition> CircuitBreaker::force_open(TimePoint now) {
-  if (!settings_.enabled) return std::nullopt;
+  if (!settings().enabled) return std::nullopt;
   std::uint64_t word = state_.load(std::memory_order_acquire);
   for (;;) {
     const State state = State::of(word);
@@ -248,7 +261,7 @@ std::optional<CircuitBreaker::Transition> CircuitBreaker::force_open(TimePoint n
 }
 
 std::optional<CircuitBreaker::Transition> CircuitBreaker::force_close(TimePoint now) {
-  if (!settings_.enabled) return std::nullopt;
+  if (!settings().enabled) return std::nullopt;
   std::uint64_t word = state_.load(std::memory_order_acquire);
   for (;;) {
     // Before the word changes: afterwards old failures could open it at once.
@@ -333,15 +346,15 @@ std::uint32_t CircuitBreaker::openings_in_a_row(const State& state, TimePoint no
   const std::uint64_t note = note_.load(std::memory_order_acquire);
   if ((note >> kInstantBits & mask(kGenerationBits)) != state.generation) return state.openings;
   const std::int64_t ms = signed_difference(static_cast<std::uint64_t>(ms_of(now)), note, kInstantBits);
-  return milliseconds(ms) >= settings_.quiet_period ? 0 : state.openings;
+  return milliseconds(ms) >= settings().quiet_period ? 0 : state.openings;
 }
 
 Duration CircuitBreaker::opening(std::uint32_t n, Random& random) const {
-  const std::int64_t most = settings_.max_open_for.count();
-  const std::int64_t first = settings_.open_for.count();
+  const std::int64_t most = settings().max_open_for.count();
+  const std::int64_t first = settings().open_for.count();
   const std::int64_t us = first > most >> (n - 1) ? most : first << (n - 1);
-  if (settings_.jitter <= 0.0) return Duration(us);
-  const double factor = 1.0 + settings_.jitter * (2.0 * random.unit() - 1.0);
+  if (settings().jitter <= 0.0) return Duration(us);
+  const double factor = 1.0 + settings().jitter * (2.0 * random.unit() - 1.0);
   return std::min(Duration(static_cast<std::int64_t>(static_cast<double>(us) * factor)), kLongestOpening);
 }
 

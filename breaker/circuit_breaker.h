@@ -34,7 +34,9 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <vector>
 
 #include "base/random.h"
 #include "base/time.h"
@@ -135,7 +137,12 @@ class CircuitBreaker final {
   std::optional<Transition> force_close(TimePoint now);
 
   View view(TimePoint now) const;
-  const Settings& settings() const { return settings_; }
+  const Settings& settings() const { return *settings_.load(std::memory_order_acquire); }
+
+  // From now on. The phase and its time stay: an open breaker is open until it said it would be. One that is
+  // switched off closes, and begins anew when it is switched on; another window begins empty. On one thread
+  // at a time, while others use the breaker. Settings it has had are kept, for whoever is just reading them.
+  void set_settings(const Settings& settings, TimePoint now);
 
  private:
   struct State;  // what the word says
@@ -153,7 +160,8 @@ class CircuitBreaker final {
   std::uint32_t openings_in_a_row(const State& state, TimePoint now) const;
   Duration opening(std::uint32_t n, Random& random) const;
 
-  Settings settings_;
+  std::vector<std::unique_ptr<const Settings>> known_;  // each distinct one once
+  std::atomic<const Settings*> settings_;
   // Everything that decides, in one word: a transition is a compare-and-swap of it, and whoever wins that
   // writes what stands below.
   std::atomic<std::uint64_t> state_{0};

@@ -24,6 +24,10 @@ std::int64_t second_at(TimePoint now) {
   return std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()).count();
 }
 
+std::uint64_t millionths(double ratio) {
+  return static_cast<std::uint64_t>(std::llround(std::clamp(ratio, 0.0, 10.0) * 1e6));
+}
+
 // When another thread's clock is ahead, its second counts.
 TimePoint not_before(std::int64_t second, TimePoint now) {
   return second > second_at(now) ? TimePoint(std::chrono::seconds(second)) : now;
@@ -36,9 +40,12 @@ std::size_t slot_of(std::int64_t second, std::size_t slots) {
 }  // namespace
 
 RetryBudget::RetryBudget(const Settings& settings)
-    : ratio_millionths_(
-          static_cast<std::uint64_t>(std::llround(std::clamp(settings.ratio, 0.0, 10.0) * 1e6))),
-      min_per_second_(settings.min_per_second) {}
+    : ratio_millionths_(millionths(settings.ratio)), min_per_second_(settings.min_per_second) {}
+
+void RetryBudget::set_settings(const Settings& settings) {
+  ratio_millionths_.store(millionths(settings.ratio), std::memory_order_relaxed);
+  min_per_second_.store(settings.min_per_second, std::memory_order_relaxed);
+}
 
 void RetryBudget::on_request(TimePoint now) { requests_.add(false, false, now); }
 
@@ -72,8 +79,8 @@ std::uint64_t RetryBudget::left(TimePoint now) const {
 
 std::uint64_t RetryBudget::allowed(TimePoint now) const {
   constexpr std::uint64_t kWindowSeconds = std::chrono::duration_cast<std::chrono::seconds>(kWindow).count();
-  return requests_.counts(now).total * ratio_millionths_ / 1'000'000 +
-         std::uint64_t{min_per_second_} * kWindowSeconds;
+  return requests_.counts(now).total * ratio_millionths_.load(std::memory_order_relaxed) / 1'000'000 +
+         std::uint64_t{min_per_second_.load(std::memory_order_relaxed)} * kWindowSeconds;
 }
 
 // In `second` and the ten before, when the present second's word is `gate`. That second may have been noted

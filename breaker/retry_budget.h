@@ -32,6 +32,8 @@ class RetryBudget final {
   static constexpr Duration kWindow = 10s;
 
   explicit RetryBudget(const Settings& settings);
+  // From now on; what was counted stays. While other threads use it.
+  void set_settings(const Settings& settings);
 
   // A client's request has come (not a retry).
   void on_request(TimePoint now);
@@ -48,8 +50,8 @@ class RetryBudget final {
   std::uint64_t granted(std::uint64_t gate, std::int64_t second) const;
   void close_second(std::uint64_t gate);
 
-  std::uint64_t ratio_millionths_;
-  std::uint32_t min_per_second_;
+  std::atomic<std::uint64_t> ratio_millionths_;
+  std::atomic<std::uint32_t> min_per_second_;
   // The present second and the retries granted in it. A retry is granted by a compare-and-swap of this word:
   // if it succeeds, nobody has granted another one since the sum was made.
   std::atomic<std::uint64_t> gate_{0};

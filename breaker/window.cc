@@ -64,6 +64,12 @@ SlidingWindow::Counts SlidingWindow::counts(TimePoint now) const {
   return counts;
 }
 
+void SlidingWindow::set_length(Duration length) {
+  bucket_us_.store(std::max(length, kShortest).count() / static_cast<std::int64_t>(kBuckets),
+                   std::memory_order_relaxed);
+  clear();
+}
+
 void SlidingWindow::clear() {
   for (Ring* ring : {&slow_, &failed_, &total_}) {
     for (auto& bucket : *ring) bucket.store(0, std::memory_order_release);
@@ -88,7 +94,8 @@ bool SlidingWindow::count(Ring& ring, std::int64_t epoch) {
 // Rounded down, also before the clock's zero: a division that truncates would make one bucket twice as long.
 std::int64_t SlidingWindow::epoch_at(TimePoint now) const {
   const std::int64_t us = now.time_since_epoch().count();
-  return us / bucket_us_ - (us % bucket_us_ < 0 ? 1 : 0);
+  const std::int64_t bucket = bucket_us_.load(std::memory_order_relaxed);
+  return us / bucket - (us % bucket < 0 ? 1 : 0);
 }
 
 }  // namespace remora::breaker

@@ -38,6 +38,8 @@ class SlidingWindow final {
   // An attempt is in it for at least nine and at most ten tenths of the length. A caller sees what it has
   // added itself; of an attempt that another thread is just adding, perhaps only the `total`.
   Counts counts(TimePoint now) const;
+  // Looks back on another length, and begins empty.
+  void set_length(Duration length);
   // Forgets everything. What other threads add meanwhile may survive or not.
   void clear();
 
@@ -48,7 +50,7 @@ class SlidingWindow final {
   static bool count(Ring& ring, std::int64_t epoch);
   std::int64_t epoch_at(TimePoint now) const;
 
-  std::int64_t bucket_us_;
+  std::atomic<std::int64_t> bucket_us_;
   Ring total_{};
   Ring failed_{};
   Ring slow_{};

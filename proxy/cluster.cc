@@ -2,6 +2,8 @@
 #include "proxy/cluster.h"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 
 #include "lb/priority.h"
 #include "proxy/transition_log.h"
@@ -47,39 +49,74 @@ Cluster::Cluster(Env& env, std::shared_ptr<const config::Config> config, std::si
                  std::shared_ptr<ClusterState> state, unsigned worker)
     : env_(env),
       config_(std::move(config)),
-      settings_(config_->clusters[index]),
+      settings_(&config_->clusters[index]),
       state_(std::move(state)),
       worker_(worker),
-      pool_settings_{.connect_timeout = settings_.timeouts.connect,
-                     .idle_timeout = settings_.timeouts.idle,
-                     .limits = {},
-                     .room = limits_connections(settings_) ? &connection_room_ : nullptr},
-      balancer_(lb::make_balancer(settings_.balance)),
-      tracks_latency_(settings_.balance.algorithm == lb::Algorithm::kPeakEwma),
-      tracks_quantile_(hedges_by_percentile(*config_, index)),
-      cluster_scope_(settings_.breaker_scope == config::BreakerScope::kCluster) {}
+      balancer_(lb::make_balancer(settings_->balance)) {
+  learn_settings();
+}
 
 Cluster::~Cluster() = default;
 
+void Cluster::learn_settings() {
+  pool_settings_ = {.connect_timeout = settings_->timeouts.connect,
+                    .idle_timeout = settings_->timeouts.idle,
+                    .limits = {},
+                    .room = limits_connections(*settings_) ? &connection_room_ : nullptr};
+  tracks_latency_ = settings_->balance.algorithm == lb::Algorithm::kPeakEwma;
+  tracks_quantile_ =
+      hedges_by_percentile(*config_, static_cast<std::size_t>(settings_ - config_->clusters.data()));
+  cluster_scope_ = settings_->breaker_scope == config::BreakerScope::kCluster;
+}
+
+void Cluster::set_settings(std::shared_ptr<const config::Config> config, std::size_t index) {
+  const config::Cluster& next = config->clusters[index];
+  const bool other_balance = next.balance != settings_->balance;
+  config_.swap(config);  // the old one lives until the end of this
+  settings_ = &next;
+  learn_settings();
+  for (auto& endpoint : endpoints_) endpoint->pool.set_settings(pool_settings_);
+  if (!other_balance) return;
+  balancer_ = lb::make_balancer(settings_->balance);
+  describe_to_balancer();
+}
+
+void Cluster::retire() {
+  for (auto& endpoint : endpoints_) endpoint->pool.retire();
+}
+
+void Cluster::describe_to_balancer() {
+  std::vector<lb::Endpoint> described;
+  described.reserve(endpoints_.size());
+  for (const auto& endpoint : endpoints_) {
+    described.push_back({.name = endpoint->address_text, .weight = endpoint->info.weight});
+  }
+  balancer_->set_endpoints(described);
+  refresh_candidates();
+}
+
 void Cluster::apply(const std::vector<ResolvedEndpoint>& endpoints) {
+  if (std::ranges::equal(endpoints, endpoints_, {}, {},
+                         [](const auto& have) -> const auto& { return have->info; })) {
+    return refresh_candidates();
+  }
   ++generation_;
   std::vector<std::unique_ptr<ClusterEndpoint>> next;
   std::vector<lb::Load> loads;
-  std::vector<lb::Endpoint> described;
+  std::unordered_map<std::string_view, std::size_t> known;
+  for (const auto& have : endpoints_) known.emplace(have->address_text, known.size());
   next.reserve(endpoints.size());
   for (const ResolvedEndpoint& wanted : endpoints) {
-    const auto same = std::ranges::find_if(
-        endpoints_, [&](const auto& have) { return have && have->info.address == wanted.address; });
-    if (same != endpoints_.end()) {
-      loads.push_back(loads_[static_cast<std::size_t>(same - endpoints_.begin())]);
-      next.push_back(std::move(*same));
+    const auto same = known.find(wanted.address.to_string());
+    if (same != known.end()) {
+      loads.push_back(loads_[same->second]);
+      next.push_back(std::move(endpoints_[same->second]));
       next.back()->info = wanted;
     } else {
       loads.emplace_back();
       next.push_back(std::make_unique<ClusterEndpoint>(env_, wanted, pool_settings_, stats_));
     }
     next.back()->index = static_cast<std::uint32_t>(next.size() - 1);
-    described.push_back({.name = next.back()->address_text, .weight = wanted.weight});
   }
   for (auto& gone : endpoints_) {
     if (!gone) continue;
@@ -95,8 +132,7 @@ void Cluster::apply(const std::vector<ResolvedEndpoint>& endpoints) {
   loads_ = std::move(loads);
   listed_in_flight_ = 0;
   for (const lb::Load& load : loads_) listed_in_flight_ += load.in_flight;
-  balancer_->set_endpoints(described);
-  refresh_candidates();
+  describe_to_balancer();
   if (!queue_.empty()) env_.turn.defer(*this);
 }
 
@@ -111,7 +147,7 @@ void Cluster::refresh_candidates() {
     if (cluster_scope_) sources_.back().breaker_open = false;
   }
   const bool panic =
-      settings_.health_check && health::in_panic(sources_, settings_.health_check->panic_below);
+      settings_->health_check && health::in_panic(sources_, settings_->health_check->panic_below);
   std::vector<lb::Standing> standings;
   standings.reserve(endpoints_.size());
   for (std::size_t i = 0; i < endpoints_.size(); ++i) {
@@ -125,7 +161,7 @@ void Cluster::refresh_candidates() {
           std::min(look_again_, endpoint.info.state->breaker.next_wakeup(now).value_or(TimePoint::max()));
     }
     const TimePoint since = endpoint.info.state->ramps_since();
-    if (since != TimePoint{}) ramps_until_ = std::max(ramps_until_, since + settings_.slow_start);
+    if (since != TimePoint{}) ramps_until_ = std::max(ramps_until_, since + settings_->slow_start);
     standings.push_back(
         {.priority = endpoint.info.priority,
          .local_zone = !config_->runtime.zone.empty() && endpoint.info.zone == config_->runtime.zone,
@@ -152,9 +188,9 @@ void Cluster::answered(Lease& lease, const breaker::Outcome& outcome, std::optio
 
 void Cluster::report_to_breaker(Lease& lease, const breaker::Outcome& outcome,
                                 std::optional<Duration> latency) {
-  const auto transition =
-      breaker_of(*lease.endpoint_).report(lease.ticket_, outcome, latency, env_.now(), env_.random);
-  if (transition) on_transition(cluster_scope_ ? nullptr : lease.endpoint_, *transition);
+  // The one that gave the ticket, although the configuration may have chosen the other one since.
+  const auto transition = lease.breaker_->report(lease.ticket_, outcome, latency, env_.now(), env_.random);
+  if (transition) on_transition(lease.breaker_ == &state_->breaker ? nullptr : lease.endpoint_, *transition);
 }
 
 void Cluster::release(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency) {
@@ -196,8 +232,8 @@ void Cluster::judge(Lease& lease, const breaker::Outcome& outcome, std::optional
   if (cut_short || outcome.status >= 500)
     lease.endpoint_->info.state->last_failure.store(outcome, env_.now());
   if (!lease.reported_) report_to_breaker(lease, outcome, latency);
-  if (settings_.outlier.enabled) judge_for_outliers(*lease.endpoint_->info.state, outcome);
-  if (!settings_.adaptive.enabled) return;
+  if (settings_->outlier.enabled) judge_for_outliers(*lease.endpoint_->info.state, outcome);
+  if (!settings_->adaptive.enabled) return;
   LatencySamples& samples = state_->latency;
   // An upstream that sheds answers fast, which must not pass for being well.
   const bool shed = outcome.status == 503 || outcome.status == 429;
@@ -208,9 +244,9 @@ void Cluster::judge(Lease& lease, const breaker::Outcome& outcome, std::optional
 }
 
 void Cluster::judge_for_outliers(EndpointState& state, const breaker::Outcome& outcome) {
-  if (settings_.breaker.failures.is_ignored(outcome)) return;
+  if (settings_->breaker.failures.is_ignored(outcome)) return;
   state.judged.fetch_add(1, std::memory_order_relaxed);
-  if (!settings_.breaker.failures.is_failure(outcome)) {
+  if (!settings_->breaker.failures.is_failure(outcome)) {
     if (state.failed_in_a_row.load(std::memory_order_relaxed) != 0) {
       state.failed_in_a_row.store(0, std::memory_order_relaxed);
     }
@@ -218,7 +254,7 @@ void Cluster::judge_for_outliers(EndpointState& state, const breaker::Outcome& o
   }
   state.failed.fetch_add(1, std::memory_order_relaxed);
   const std::uint32_t in_a_row = state.failed_in_a_row.fetch_add(1, std::memory_order_relaxed) + 1;
-  if (in_a_row == settings_.outlier.consecutive_failures && state_->events != nullptr) {
+  if (in_a_row == settings_->outlier.consecutive_failures && state_->events != nullptr) {
     state_->events->on_failures_in_a_row(*state_, state);
   }
 }
@@ -228,13 +264,13 @@ void Cluster::on_transition(const ClusterEndpoint* endpoint, const CircuitBreake
     endpoint->info.state->recovered(env_.now());
   }
   state_->changed();
-  log_transition(*state_, settings_.name,
+  log_transition(*state_, settings_->name,
                  endpoint != nullptr ? endpoint->address_text : std::string_view("*"), transition,
                  env_.now());
 }
 
 ClusterReport Cluster::report() const {
-  ClusterReport report{.name = settings_.name, .stats = stats_, .endpoints = {}};
+  ClusterReport report{.name = settings_->name, .stats = stats_, .endpoints = {}};
   report.stats.pending = queue_.size();
   for (const auto& endpoint : endpoints_) {
     report.endpoints.push_back({.name = endpoint->info.name,

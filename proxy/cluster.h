@@ -6,8 +6,10 @@
 // Who may be used is looked at anew with the next request after something has changed: the shared version has
 // moved on, or a breaker's time is over. Nobody is told; nothing is swept.
 //
-// Thread: the worker's. Owner: Upstreams. Endpoints are reconciled by address: one that stays keeps its pool,
-// load and numbers; one that goes is retired and dies when its last lease ends.
+// Thread: the worker's. Owner: Upstreams, and the listeners' contexts. Endpoints are reconciled by address:
+// one that stays keeps its pool, load and numbers; one that goes is retired and dies when its last lease
+// ends. So do clusters, by name: one that a newer configuration no longer has is retired, and dies with the
+// last exchange that began with it.
 #pragma once
 
 #include <memory>
@@ -16,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "base/ref.h"
 #include "breaker/latency_quantile.h"
 #include "health/availability.h"
 #include "lb/balancer.h"
@@ -65,7 +68,7 @@ struct Acquired {
   Duration retry_after{};  // with kBreakerOpen: when the first of them may be tried again
 };
 
-class Cluster final : private TurnTask {
+class Cluster final : public Counted<Cluster>, private TurnTask {
  public:
   // A request that waits for a place.
   class Waiter : public PendingQueue::Member {
@@ -88,7 +91,14 @@ class Cluster final : private TurnTask {
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
-  // Who exists now. O(n * m) for n endpoints where there were m: not for every request.
+  // What a newer configuration says of the cluster of this name, at `index` of it; apply() follows. Nothing
+  // that was counted or learnt is lost; a connection that is there does not count against a limit of
+  // connections that was not.
+  void set_settings(std::shared_ptr<const config::Config> config, std::size_t index);
+  // No configuration has it any more: what is under way ends here, attempts still to come included, and no
+  // connection is kept.
+  void retire();
+  // Who exists now. O(n) for n endpoints: not for every request.
   void apply(const std::vector<ResolvedEndpoint>& endpoints);
 
   // Picks an endpoint if all that limits it allows, one not in `tried` (indices from Lease::endpoint().index)
@@ -112,8 +122,8 @@ class Cluster final : private TurnTask {
   // Room for a connection that replaces one found dead, for the endpoint of a lease. nullopt: at the limit.
   std::optional<UpstreamPool::Permits> permits_to_dial(ClusterEndpoint& endpoint);
 
-  const std::string& name() const { return settings_.name; }
-  const config::Cluster& settings() const { return settings_; }
+  const std::string& name() const { return settings_->name; }
+  const config::Cluster& settings() const { return *settings_; }
   ClusterState& state() { return *state_; }
   ClusterStats& stats() { return stats_; }
   // The latency a share `q` of the responses stays below; nullopt: not enough is known.
@@ -135,6 +145,8 @@ class Cluster final : private TurnTask {
     Cluster& cluster;
   };
 
+  void learn_settings();
+  void describe_to_balancer();
   void answered(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency);
   void release(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency);
   void at_end_of_turn() override;
@@ -159,15 +171,12 @@ class Cluster final : private TurnTask {
       refresh_candidates();
     }
   }
-  breaker::CircuitBreaker& breaker_of(const ClusterEndpoint& endpoint) {
-    return cluster_scope_ ? state_->breaker : endpoint.info.state->breaker;
-  }
   std::uint64_t worker_bit() const { return std::uint64_t{1} << (worker_ % 64); }
   void serve_queue();
 
   Env& env_;
   std::shared_ptr<const config::Config> config_;
-  const config::Cluster& settings_;
+  const config::Cluster* settings_;
   std::shared_ptr<ClusterState> state_;
   unsigned worker_;
   UpstreamPool::Settings pool_settings_;
@@ -191,9 +200,9 @@ class Cluster final : private TurnTask {
   TimePoint ramps_until_{};                  // some endpoint has less than its full share until then
   bool room_made_ = false;                   // a place was given back in this event
   bool yields_ = false;                      // it is the others' turn, where others wait as well
-  bool tracks_latency_;
-  bool tracks_quantile_;
-  bool cluster_scope_;
+  bool tracks_latency_ = false;
+  bool tracks_quantile_ = false;
+  bool cluster_scope_ = false;
 };
 
 }  // namespace remora::proxy

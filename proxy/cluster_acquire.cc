@@ -65,7 +65,7 @@ Denied Cluster::take_cluster_permits(Lease& lease) {
     if (!permit) return Denied::kRequests;
     lease.permits_.cluster = std::move(*permit);
   }
-  if (settings_.adaptive.enabled) {
+  if (settings_->adaptive.enabled) {
     auto permit = state_->adaptive.try_take();
     if (!permit) return Denied::kAdaptive;
     lease.permits_.adaptive = std::move(*permit);
@@ -79,6 +79,7 @@ Denied Cluster::take_cluster_permits(Lease& lease) {
     if (entry.transition) on_transition(nullptr, *entry.transition);
     if (!entry.ticket) return Denied::kBreakerOpen;
     lease.ticket_ = *entry.ticket;
+    lease.breaker_ = &state_->breaker;
   }
   return Denied::kNone;
 }
@@ -96,6 +97,7 @@ bool Cluster::take_endpoint(std::uint32_t index, bool retry, Lease& lease, Denie
       return false;
     }
     lease.ticket_ = *entry.ticket;
+    lease.breaker_ = &state.breaker;
   }
   const auto refuse = [&](Denied why) {
     // Before all, connections: others can make room for them, if they know.
@@ -183,7 +185,7 @@ Acquired Cluster::refused(Denied denied) const {
 
 bool Cluster::ramp_rejects(const ClusterEndpoint& endpoint) {
   const double share =
-      health::SlowStart::share(endpoint.info.state->ramps_since(), settings_.slow_start, env_.now());
+      health::SlowStart::share(endpoint.info.state->ramps_since(), settings_->slow_start, env_.now());
   return share < 1.0 && env_.random.unit() >= share;
 }
 
@@ -194,7 +196,7 @@ bool Cluster::has_untried(std::span<const std::uint32_t> tried) {
 }
 
 bool Cluster::has_room_for_retry() {
-  if (settings_.limits.endpoint_retries == 0) return true;
+  if (settings_->limits.endpoint_retries == 0) return true;
   refresh_if_changed();
   const auto has_room = [&](std::uint32_t i) {
     const breaker::Limiter& limit = endpoints_[i]->info.state->retries;

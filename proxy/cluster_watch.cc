@@ -13,18 +13,25 @@ using health::OutlierDetector;
 ClusterWatch::ClusterWatch(Env& env, const config::Cluster& settings, std::shared_ptr<ClusterState> state)
     : env_(env),
       name_(settings.name),
-      adaptive_interval_(settings.adaptive.interval),
+      outlier_settings_(settings.outlier),
+      adaptive_settings_(settings.adaptive),
       panic_below_(settings.health_check ? settings.health_check->panic_below : 0.0),
       state_(std::move(state)) {
   if (settings.outlier.enabled) detector_.emplace(settings.outlier, env_.now());
   if (settings.adaptive.enabled) {
     adaptive_.emplace(settings.adaptive);
-    env_.wheel.arm_in(adaptive_timer_, adaptive_interval_);
+    env_.wheel.arm_in(adaptive_timer_, adaptive_settings_.interval);
   }
   arm();
 }
 
 ClusterWatch::~ClusterWatch() = default;
+
+bool ClusterWatch::watches(const config::Cluster& settings) const {
+  const double panic_below = settings.health_check ? settings.health_check->panic_below : 0.0;
+  return settings.outlier == outlier_settings_ && settings.adaptive == adaptive_settings_ &&
+         panic_below == panic_below_;
+}
 
 void ClusterWatch::set_endpoints(const std::vector<StateRegistry::Endpoint>& endpoints) {
   if (!detector_) return;
@@ -147,7 +154,7 @@ void ClusterWatch::on_adaptive_timer() {
       .most_in_flight = from.most_in_flight.exchange(state_->adaptive.in_use(), std::memory_order_relaxed),
       .dropped = from.dropped.exchange(0, std::memory_order_relaxed)};
   state_->adaptive.set_most(adaptive_->on_interval(sample, env_.now()));
-  env_.wheel.arm_in(adaptive_timer_, adaptive_interval_);
+  env_.wheel.arm_in(adaptive_timer_, adaptive_settings_.interval);
 }
 
 std::optional<std::size_t> ClusterWatch::slot_of(const EndpointState& endpoint) const {

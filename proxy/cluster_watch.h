@@ -22,6 +22,8 @@ class ClusterWatch final {
   ClusterWatch(const ClusterWatch&) = delete;
   ClusterWatch& operator=(const ClusterWatch&) = delete;
 
+  // It works as these settings say.
+  bool watches(const config::Cluster& settings) const;
   // Who exists now. Those that stay keep their ejections.
   void set_endpoints(const std::vector<StateRegistry::Endpoint>& endpoints);
   // The availability of endpoints has changed for other reasons than ejection.
@@ -49,7 +51,8 @@ class ClusterWatch final {
 
   Env& env_;
   std::string name_;
-  Duration adaptive_interval_;
+  health::OutlierDetector::Settings outlier_settings_;
+  breaker::AdaptiveLimit::Settings adaptive_settings_;
   double panic_below_;
   std::shared_ptr<ClusterState> state_;
   std::optional<health::OutlierDetector> detector_;

@@ -22,7 +22,7 @@
 
 namespace remora::proxy {
 
-struct ListenerContext;
+class WorkerListener;
 
 class Downstream final : private http::Requests, private HttpLink::Owner {
  public:
@@ -63,7 +63,7 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
   // whether the peer's X-Forwarded-* are believed, and whether it was accepted beyond the connection limit,
   // only to be told so.
   std::size_t slot = 0;
-  ListenerContext* listener = nullptr;
+  WorkerListener* listener = nullptr;
   breaker::Permit permit;
   bool trusted = false;
   bool over_limit = false;

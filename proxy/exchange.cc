@@ -16,8 +16,8 @@ constexpr LocalReply kBadConnection{400, Flag::kDownstreamProtocolError,
 
 }  // namespace
 
-Exchange::Exchange(Env& env, Upstreams& upstreams, AccessLog& log, Owner& owner)
-    : env_(env), upstreams_(upstreams), log_(log), owner_(owner), first_(env, *this), second_(env, *this) {}
+Exchange::Exchange(Env& env, AccessLog& log, Owner& owner)
+    : env_(env), log_(log), owner_(owner), first_(env, *this), second_(env, *this) {}
 
 void Exchange::begin(const Origin& origin, http::ServerStream& stream, http::RequestHead& head, bool end) {
   std::swap(request_, head);
@@ -70,12 +70,12 @@ void Exchange::refuse(const Origin& origin, http::ServerStream& stream, const Lo
 
 void Exchange::route() {
   ListenerContext& listener = *origin_.listener;
-  if (over_rate(listener.state->rate_limit.get(), listener.settings.rate_limit)) return;
+  if (over_rate(listener.rates.all.get(), listener.settings.rate_limit)) return;
   route_ = listener.router.match(request_);
   if (route_ == nullptr) return reply(kNoRoute);
   if (route_->rate_limit) {
     const auto index = static_cast<std::size_t>(route_ - listener.settings.routes.data());
-    if (over_rate(listener.state->route_rate_limits[index].get(), route_->rate_limit)) return;
+    if (over_rate(listener.rates.by_route[index].get(), route_->rate_limit)) return;
   }
   if (const auto* target = std::get_if<config::Forward>(&route_->action)) return forward(*route_, *target);
   http::ResponseHead& head = env_.scratch.response;

@@ -28,13 +28,12 @@
 #include "proxy/http/codec.h"
 #include "proxy/listener_context.h"
 #include "proxy/local_reply.h"
-#include "proxy/upstreams.h"
 
 namespace remora::proxy {
 
-// Where a request came from. The references outlive the exchange's stay in any state but kDone.
+// Where a request came from. The pointers outlive the exchange's stay in any state but kDone.
 struct Origin {
-  ListenerContext* listener = nullptr;
+  Ref<ListenerContext> listener;
   const Address* peer = nullptr;
   std::string_view peer_host;
   bool trusted = false;
@@ -54,7 +53,7 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
     ~Owner() = default;
   };
 
-  Exchange(Env& env, Upstreams& upstreams, AccessLog& log, Owner& owner);
+  Exchange(Env& env, AccessLog& log, Owner& owner);
 
   // Begins with a request's head, which is taken. Returns who is told of the request's body.
   http::Receiver* start(const Origin& origin, http::ServerStream& stream, http::RequestHead& head, bool end);
@@ -121,7 +120,9 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   Attempt& rival(const Attempt& attempt) { return &attempt == &first_ ? second_ : first_; }
   // The attempt that takes the request's body as it comes; null while none can.
   Attempt* taker() { return first_.sent() ? &first_ : second_.sent() ? &second_ : nullptr; }
-  Cluster& cluster() { return upstreams_.at(cluster_); }
+  // Both of the configuration that the exchange began with.
+  Cluster& cluster() { return *origin_.listener->clusters[cluster_]; }
+  const config::Cluster& cluster_settings() const { return origin_.listener->config->clusters[cluster_]; }
 
   // The way down (exchange_response.cc).
   void on_attempt_informational(Attempt& attempt, http::ResponseHead& head) override;
@@ -153,7 +154,6 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   bool to_head() const { return request_.method == "HEAD"; }
 
   Env& env_;
-  Upstreams& upstreams_;
   AccessLog& log_;
   Owner& owner_;
   FromClient from_client_{*this};

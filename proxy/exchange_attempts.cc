@@ -46,7 +46,7 @@ LocalReply breaker_open(Duration retry_after) {
 
 void Exchange::use_cluster(std::size_t index) {
   cluster_ = index;
-  const config::Cluster& settings = cluster().settings();
+  const config::Cluster& settings = cluster_settings();
   retry_ = route_->retry ? &*route_->retry : &settings.retry;
   tried_.clear();
   retry_permit_.release();
@@ -72,7 +72,7 @@ void Exchange::wait_for_place(Denied denied) {
     ++cluster().stats().limit_hits[static_cast<std::size_t>(ClusterLimit::kPending)];
     return reply(last_failure_.value_or(over_limit(denied)));
   }
-  env_.wheel.arm_in(step_timer_, cluster().settings().limits.pending_timeout);
+  env_.wheel.arm_in(step_timer_, cluster_settings().limits.pending_timeout);
   arm_timer();
 }
 
@@ -90,7 +90,7 @@ void Exchange::deny(const Acquired& acquired) {
   if (last_failure_) return reply(*last_failure_);
   if (acquired.denied == Denied::kNoEndpoint) return reply(kNoEndpoint);
   if (acquired.denied != Denied::kBreakerOpen) return reply(over_limit(acquired.denied));
-  const config::Fallback& fallback = cluster().settings().fallback;
+  const config::Fallback& fallback = cluster_settings().fallback;
   if (fell_back_ || std::holds_alternative<std::monostate>(fallback)) {
     return reply(breaker_open(acquired.retry_after));
   }
@@ -121,7 +121,7 @@ void Exchange::begin_attempt(Lease&& lease) {
   ++attempts_;
   tried_.push_back(*lease.endpoint().index);
   latest_ = first_.active() ? &second_ : &first_;
-  if (lease.is_probe()) latest_->watch_probe(cluster().settings().breaker.open_for);
+  if (lease.is_probe()) latest_->watch_probe(cluster_settings().breaker.open_for);
   latest_->begin(std::move(lease), retry_->per_try_timeout);
   arm_timer();
 }
@@ -169,7 +169,7 @@ void Exchange::on_attempt_writable(Attempt& attempt) {
 // While half-open, everybody else waits for this request. A client that is slow with its body gives the place
 // to somebody else; an endpoint that does not answer has failed.
 void Exchange::on_probe_unanswered(Attempt& attempt) {
-  const breaker::CircuitBreaker::Settings& settings = cluster().settings().breaker;
+  const breaker::CircuitBreaker::Settings& settings = cluster_settings().breaker;
   if (!request_ended_) return attempt.settle_probe(Result::kIgnored);
   if (env_.now() - std::max(request_ended_at_, attempt.began_at()) >= settings.max_open_for) {
     return attempt.settle_probe(Result::kTimeout);

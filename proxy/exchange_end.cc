@@ -86,7 +86,7 @@ void Exchange::write_log() {
   if (concluded_) return;
   concluded_ = true;
   const Duration took = env_.now() - started_;
-  origin_.listener->exchanges[cluster_].count(status_, took);
+  origin_.listener->exchanges[cluster_]->count(status_, took);
   const bool local = cluster_ == origin_.listener->local();
   const bool tried = latest_ != nullptr;
   const AccessRecord record{
@@ -96,7 +96,7 @@ void Exchange::write_log() {
       .host = client_authority_.empty() ? request_.authority : client_authority_,
       .target = client_target_.empty() ? request_.target : client_target_,
       .request_id = request_.fields.get(http::FieldId::kXRequestId).value_or(std::string_view{}),
-      .cluster = local ? std::string_view{} : std::string_view(upstreams_.at(cluster_).name()),
+      .cluster = local ? std::string_view{} : std::string_view(cluster_settings().name),
       .upstream = upstream_text(),
       .status = status_,
       .flag = flag_,
@@ -138,6 +138,7 @@ void Exchange::recycle() {
   tried_generation_ = 0;
   route_ = nullptr;
   retry_ = nullptr;
+  origin_ = {};  // an older configuration may have waited for this
   key_.reset();
   deadline_.reset();
   client_unconsumed_ = upstream_unconsumed_ = 0;

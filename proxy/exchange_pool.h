@@ -14,8 +14,7 @@ namespace remora::proxy {
 
 class ExchangePool final : public Exchange::Owner, private TurnTask {
  public:
-  ExchangePool(Env& env, Upstreams& upstreams, AccessLog& log)
-      : env_(env), upstreams_(upstreams), log_(log) {}
+  ExchangePool(Env& env, AccessLog& log) : env_(env), log_(log) {}
 
   Exchange& take() {
     if (free_.empty()) return new_exchange();
@@ -32,7 +31,7 @@ class ExchangePool final : public Exchange::Owner, private TurnTask {
 
   Exchange& new_exchange() {
     ++active_;
-    return all_.add(std::make_unique<Exchange>(env_, upstreams_, log_, *this));
+    return all_.add(std::make_unique<Exchange>(env_, log_, *this));
   }
 
   // Its own code is still on the stack: it is made ready at the end of the turn.
@@ -55,7 +54,6 @@ class ExchangePool final : public Exchange::Owner, private TurnTask {
   }
 
   Env& env_;
-  Upstreams& upstreams_;
   AccessLog& log_;
   SlotList<Exchange> all_;
   std::vector<Exchange*> free_;

@@ -50,6 +50,7 @@ class Lease final {
     std::swap(cluster_, other.cluster_);
     std::swap(endpoint_, other.endpoint_);
     std::swap(ticket_, other.ticket_);
+    std::swap(breaker_, other.breaker_);
     std::swap(reported_, other.reported_);
     std::swap(permits_, other.permits_);
     std::swap(connection_, other.connection_);
@@ -65,7 +66,8 @@ class Lease final {
   Cluster* cluster_ = nullptr;
   ClusterEndpoint* endpoint_ = nullptr;
   breaker::CircuitBreaker::Ticket ticket_;
-  bool reported_ = false;  // the breaker knows already how it went
+  breaker::CircuitBreaker* breaker_ = nullptr;  // which gave it
+  bool reported_ = false;                       // the breaker knows already how it went
   Permits permits_;
   UpstreamPool::Permits connection_;
 };

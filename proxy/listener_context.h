@@ -1,31 +1,60 @@
-// What all connections of one listener share in one worker: settings, router and numbers.
+// What requests of one listener share in one worker: settings, router, clusters, and where they are counted.
+// It belongs to one configuration and never changes; a newer configuration makes a new one, and each exchange
+// keeps the one it began with to its end.
 //
-// Thread: the worker's. Owner: Worker, as long as a connection of the listener lives.
+// Thread: the worker's. Owner: the WorkerListener whose latest it is, and the exchanges that began with it.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/address.h"
+#include "base/ref.h"
 #include "config/config.h"
 #include "proxy/router.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats.h"
+#include "proxy/upstreams.h"
 
 namespace remora::proxy {
 
-struct ListenerContext {
-  ListenerContext(std::shared_ptr<const config::Config> from, std::size_t index,
-                  std::shared_ptr<ListenerState> shared, std::string_view via)
-      : config(std::move(from)),
+// The numbers of one listener's name and one cluster's.
+struct ExchangeCounter final : Counted<ExchangeCounter>, ExchangeStats {};
+
+// What a listener has counted since there is one of this name, whatever else has changed about it.
+struct ListenerTotals final : Counted<ListenerTotals> {
+  ListenerStats stats;
+  std::map<std::string, Ref<ExchangeCounter>> exchanges;  // by cluster, those of the latest configuration
+};
+
+struct ListenerContext final : Counted<ListenerContext> {
+  // The listener at `index`. `from`: its router, clusters and states are those of the snapshot's
+  // configuration.
+  ListenerContext(const Snapshot& snapshot, std::size_t index, const Upstreams& upstreams,
+                  Ref<ListenerTotals> counts, std::string_view via)
+      : config(snapshot.config),
         settings(config->listeners[index]),
         router(settings.routes),
-        limits{.header_bytes = settings.limits.header_bytes,
-               .header_fields = settings.limits.header_fields,
-               .body_bytes = settings.limits.body_bytes},
-        state(std::move(shared)),
-        pseudonym(via),
-        exchanges(config->clusters.size() + 1) {}
+        rates(snapshot.rates[index]),
+        clusters(upstreams.clusters()),
+        totals(std::move(counts)),
+        stats(totals->stats),
+        pseudonym(via) {
+    decltype(totals->exchanges) next;
+    const auto count_at = [&](const std::string& name) {
+      const auto known = totals->exchanges.find(name);
+      auto counter = known != totals->exchanges.end() ? known->second : Ref<ExchangeCounter>::make();
+      exchanges.push_back(counter);
+      next.emplace(name, std::move(counter));
+    };
+    for (const auto& cluster : config->clusters) count_at(cluster.name);
+    count_at(std::string(kLocal));
+    totals->exchanges = std::move(next);
+  }
+
+  static constexpr std::string_view kLocal = "-";  // for a cluster, where Remora itself has answered
 
   bool trusts(const Address& peer) const {
     for (const Cidr& range : settings.trusted) {
@@ -41,13 +70,14 @@ struct ListenerContext {
   std::shared_ptr<const config::Config> config;
   const config::Listener& settings;
   Router router;
-  http::H1Limits limits;
-  std::shared_ptr<ListenerState> state;
-  std::string_view pseudonym;  // this process's name in Via; outlives the context
-  ListenerStats stats;
-  std::vector<ExchangeStats> exchanges;  // by cluster, the last for replies of our own
-  bool draining = false;                 // every response is the last of its connection ...
-  bool trimmed = false;                  // ... for a while, since Remora is overloaded
+  ListenerRates rates;
+  std::vector<Ref<Cluster>> clusters;  // by the configuration's index
+  Ref<ListenerTotals> totals;
+  ListenerStats& stats;
+  std::string_view pseudonym;                   // this process's name in Via; outlives the context
+  std::vector<Ref<ExchangeCounter>> exchanges;  // by cluster, the last for replies of our own
+  bool draining = false;                        // every response is the last of its connection ...
+  bool trimmed = false;                         // ... for a while, since Remora is overloaded
 };
 
 }  // namespace remora::proxy

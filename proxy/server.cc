@@ -115,6 +115,7 @@ Result<void> Server::bind_listeners() {
                 .endpoints = dns_.resolved(*config_),
                 .clusters = {},
                 .listeners = {},
+                .rates = {},
                 .listen_addresses = {}};
   for (const auto& listener : config_->listeners) {
     if (auto free = check_port(listener); !free) return free;

@@ -15,12 +15,50 @@ std::optional<Duration> RateLimitState::try_take(std::optional<std::uint64_t> ke
   return keyed_->try_take(mixed ^ (mixed >> 32U), now);
 }
 
-ListenerState::ListenerState(const config::Listener& settings, Random& random)
-    : connections(settings.limits.connections), refused(settings.limits.connections) {
-  if (settings.rate_limit) rate_limit = std::make_unique<RateLimitState>(*settings.rate_limit, random.next());
-  for (const auto& route : settings.routes) {
-    route_rate_limits.push_back(
-        route.rate_limit ? std::make_unique<RateLimitState>(*route.rate_limit, random.next()) : nullptr);
+void EndpointState::set_settings(const config::Cluster& settings, TimePoint now) {
+  using Active = health::Sources::Active;
+  breaker.set_settings(settings.breaker, now);
+  connections.set_most(settings.limits.endpoint_connections);
+  requests.set_most(settings.limits.endpoint_requests);
+  retries.set_most(settings.limits.endpoint_retries);
+  if (!settings.health_check) active.store(Active::kNone, std::memory_order_relaxed);
+  if (!settings.outlier.enabled) ejected.store(false, std::memory_order_relaxed);
+}
+
+void ClusterState::set_settings(const config::Cluster& settings, const config::Cluster& before,
+                                TimePoint now) {
+  breaker.set_settings(settings.breaker, now);
+  budget.set_settings(settings.retry_budget);
+  connections.set_most(settings.limits.connections);
+  requests.set_most(settings.limits.requests);
+  pending.set_most(settings.limits.pending);
+  retries.set_most(settings.limits.retries);
+  if (settings.adaptive != before.adaptive) {
+    adaptive.set_most(settings.adaptive.enabled ? settings.adaptive.initial : 0);
+  }
+}
+
+ListenerRates::ListenerRates(const config::Listener& settings, const ListenerRates& before,
+                             const config::Listener& settings_before, Random& random) {
+  const auto make = [&](const config::RateLimit& limit) {
+    return std::make_shared<RateLimitState>(limit, random.next());
+  };
+  if (settings.rate_limit) {
+    const bool same = before.all != nullptr && settings_before.rate_limit == settings.rate_limit;
+    all = same ? before.all : make(*settings.rate_limit);
+  }
+  std::vector<bool> taken(before.by_route.size());
+  for (const config::Route& route : settings.routes) {
+    auto& state = by_route.emplace_back();
+    if (!route.rate_limit) continue;
+    for (std::size_t i = 0; i < before.by_route.size() && state == nullptr; ++i) {
+      const config::Route& old = settings_before.routes[i];
+      if (taken[i] || before.by_route[i] == nullptr || old.match != route.match) continue;
+      if (old.rate_limit != route.rate_limit) continue;
+      state = before.by_route[i];
+      taken[i] = true;
+    }
+    if (state == nullptr) state = make(*route.rate_limit);
   }
 }
 

@@ -53,13 +53,17 @@ class LastFailure final {
   std::atomic<std::uint64_t> word_{0};
 };
 
-struct EndpointState {
+struct EndpointState : std::enable_shared_from_this<EndpointState> {
   explicit EndpointState(const config::Cluster& settings)
       : breaker(settings.breaker),
         connections(settings.limits.endpoint_connections),
         requests(settings.limits.endpoint_requests),
         retries(settings.limits.endpoint_retries),
         active(settings.health_check ? health::Sources::Active::kUnknown : health::Sources::Active::kNone) {}
+
+  // What a newer configuration says. On the control thread, while workers use it. An active check that begins
+  // leaves the endpoint in use until its first result.
+  void set_settings(const config::Cluster& settings, TimePoint now);
 
   // What speaks for and against it at this instant.
   health::Sources sources(TimePoint now) const {
@@ -127,6 +131,10 @@ struct ClusterState {
         retries(settings.limits.retries),
         adaptive(settings.adaptive.enabled ? settings.adaptive.initial : 0) {}
 
+  // What a newer configuration says: limits, budget and breaker go on counting what they have counted. On the
+  // control thread, while workers use it.
+  void set_settings(const config::Cluster& settings, const config::Cluster& before, TimePoint now);
+
   // An endpoint's availability has changed: every worker looks again with its next request.
   void changed() {
     version.fetch_add(1, std::memory_order_release);
@@ -172,13 +180,29 @@ class RateLimitState final {
 
 // Of one listener.
 struct ListenerState {
-  ListenerState(const config::Listener& settings, Random& random);
+  explicit ListenerState(const config::Listener& settings)
+      : connections(settings.limits.connections), refused(settings.limits.connections) {}
+  // What a newer configuration says. On the control thread, while workers use it.
+  void set_settings(const config::Listener& settings) {
+    connections.set_most(settings.limits.connections);
+    refused.set_most(settings.limits.connections);
+  }
 
   // How many connections are served, and how many more are only told that there are too many.
   breaker::Limiter connections;
   breaker::Limiter refused;
-  std::unique_ptr<RateLimitState> rate_limit;                      // null: none
-  std::vector<std::unique_ptr<RateLimitState>> route_rate_limits;  // by route; null: none
+};
+
+// The rate limits of a listener as one configuration has them.
+struct ListenerRates {
+  ListenerRates() = default;
+  // `before`: those of the listener of that name so far, made from `settings_before`. A limit that is as it
+  // was, at a route that matches the same, goes on counting.
+  ListenerRates(const config::Listener& settings, const ListenerRates& before,
+                const config::Listener& settings_before, Random& random);
+
+  std::shared_ptr<RateLimitState> all;                    // null: none
+  std::vector<std::shared_ptr<RateLimitState>> by_route;  // null: none
 };
 
 }  // namespace remora::proxy

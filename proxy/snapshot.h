@@ -32,6 +32,7 @@ struct Snapshot {
   std::vector<std::vector<ResolvedEndpoint>> endpoints;   // one list per cluster of the config
   std::vector<std::shared_ptr<ClusterState>> clusters;    // one per cluster
   std::vector<std::shared_ptr<ListenerState>> listeners;  // one per listener
+  std::vector<ListenerRates> rates;                       // one per listener
   std::vector<Address> listen_addresses;                  // one per listener, with the real port
 };
 

@@ -1,12 +1,13 @@
 // Where the process-wide states of clusters, endpoints and listeners are made, and found again: clusters and
-// listeners by name, endpoints by cluster and address. What a new snapshot still names keeps its state; what
-// it no longer names is let go, and dies when the last worker has.
+// listeners by name, endpoints by cluster and address. What a new snapshot still names keeps its state, with
+// the new settings; what it no longer names is let go, and dies when the last worker has.
 //
 // Thread: the control thread. Owner: Supervisor, or a test's World.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/random.h"
@@ -32,19 +33,31 @@ class StateRegistry final {
   StateRegistry(Random& random, ClusterState::Events* events) : random_(random), events_(events) {}
 
   // Gives every cluster, endpoint and listener of `snapshot` its state. An endpoint that joins others is
-  // taken as recovering: its share of the requests grows.
+  // taken as recovering: its share of the requests grows. When the configuration has changed under
+  // a running process, a cluster of which no endpoint has been checked yet is not kept waiting for its first
+  // checks: it is used until they say otherwise.
+  // O(n) in the number of endpoints.
   void fill(Snapshot& snapshot, TimePoint now);
 
   // As of the latest fill(), in the configuration's order.
   const std::vector<Cluster>& clusters() const { return clusters_; }
 
  private:
-  Cluster adopt(const config::Cluster& settings);
+  struct Listener {
+    const config::Listener* settings = nullptr;
+    std::shared_ptr<ListenerState> state;
+    ListenerRates rates;
+  };
+
+  Cluster adopt(const config::Cluster& settings, Cluster* known, std::vector<ResolvedEndpoint>& endpoints,
+                bool changed, TimePoint now);
+  void fill_listeners(Snapshot& snapshot, bool changed);
 
   Random& random_;
   ClusterState::Events* events_;
+  std::shared_ptr<const config::Config> config_;  // the settings above are in it
   std::vector<Cluster> clusters_;
-  std::vector<std::pair<std::string, std::shared_ptr<ListenerState>>> listeners_;
+  std::vector<Listener> listeners_;
 };
 
 }  // namespace remora::proxy

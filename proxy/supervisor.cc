@@ -72,16 +72,30 @@ void Supervisor::supervise(Snapshot& snapshot) {
   registry_.fill(snapshot, env_.now());
   config_ = snapshot.config;  // after: the registry still knows the clusters by the old one
   std::vector<std::unique_ptr<ClusterWatch>> watches;
+  std::unordered_map<const ClusterState*, std::size_t> known;
+  for (std::size_t i = 0; i < watches_.size(); ++i) known.emplace(&watches_[i]->state(), i);
   for (const StateRegistry::Cluster& cluster : registry_.clusters()) {
-    const auto same = std::ranges::find_if(
-        watches_, [&](const auto& watch) { return watch && &watch->state() == cluster.state.get(); });
-    watches.push_back(same != watches_.end()
-                          ? std::move(*same)
-                          : std::make_unique<ClusterWatch>(env_, *cluster.settings, cluster.state));
+    const auto same = known.find(cluster.state.get());
+    if (same != known.end() && watches_[same->second]->watches(*cluster.settings)) {
+      watches.push_back(std::move(watches_[same->second]));
+    } else {
+      // What another judge has decided is over.
+      if (same != known.end()) readmit(cluster);
+      watches.push_back(std::make_unique<ClusterWatch>(env_, *cluster.settings, cluster.state));
+    }
     watches.back()->set_endpoints(cluster.endpoints);
   }
   watches_ = std::move(watches);
   if (started_) check_endpoints();
+}
+
+void Supervisor::readmit(const StateRegistry::Cluster& cluster) {
+  for (const StateRegistry::Endpoint& endpoint : cluster.endpoints) {
+    if (endpoint.state->ejected.exchange(false, std::memory_order_relaxed)) {
+      endpoint.state->recovered(env_.now());
+    }
+  }
+  cluster.state->changed();
 }
 
 void Supervisor::start() {
@@ -140,10 +154,13 @@ void Supervisor::on_room(ClusterState& cluster, std::uint64_t workers) {
 }
 
 void Supervisor::on_failures_in_a_row(ClusterState& cluster, EndpointState& endpoint) {
-  ways_.to_control([this, &cluster, &endpoint] {
-    // Either may be gone by now: they are only compared.
+  ways_.to_control([this, &cluster, told = endpoint.weak_from_this()] {
+    // Either may be gone by now. The cluster is only compared; another endpoint may have the memory of this
+    // one.
+    const auto alive = told.lock();
+    if (alive == nullptr) return;
     for (const auto& watch : watches_) {
-      if (&watch->state() == &cluster) watch->on_failures_in_a_row(endpoint);
+      if (&watch->state() == &cluster) watch->on_failures_in_a_row(*alive);
     }
   });
 }

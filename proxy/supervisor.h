@@ -61,6 +61,7 @@ class Supervisor final : private ClusterState::Events, private Prober::Listener 
   void on_event(Event event) override;
   void on_health(const Prober::Target& target, health::Checker::State state,
                  std::string_view reason) override;
+  void readmit(const StateRegistry::Cluster& cluster);
   void check_endpoints();
   void drain(const StateRegistry::Cluster& cluster, const StateRegistry::Endpoint& endpoint, bool drain);
   void force(const StateRegistry::Cluster& cluster, const StateRegistry::Endpoint* endpoint,

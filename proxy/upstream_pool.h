@@ -66,6 +66,9 @@ class UpstreamPool final {
   // The waiter is no longer interested; the dialling goes on and the connection is kept for others.
   void cancel(UpstreamConnection& dialling);
 
+  // From now on; connections that are there stay.
+  void set_settings(const Settings& settings) { settings_ = settings; }
+
   // No idle connection is kept from now on: those there are close, the others after their exchange.
   void retire();
   // Closes the idle connections there are: the endpoint has failed. Those that come back later are kept

@@ -1,21 +1,49 @@
 #include "proxy/upstreams.h"
 
+#include <string_view>
+#include <unordered_map>
+
 namespace remora::proxy {
 
 void Upstreams::apply(const Snapshot& snapshot) {
-  if (config_ != snapshot.config) {
-    clusters_.clear();
-    for (std::size_t i = 0; i < snapshot.config->clusters.size(); ++i) {
-      clusters_.push_back(std::make_unique<Cluster>(env_, snapshot.config, i, snapshot.clusters[i], worker_));
-    }
-    config_ = snapshot.config;
-  }
+  if (config_ != snapshot.config) change_config(snapshot);
   for (std::size_t i = 0; i < clusters_.size(); ++i) clusters_[i]->apply(snapshot.endpoints[i]);
 }
 
+// A cluster whose state is another one has been away in between, although its name is the same.
+void Upstreams::change_config(const Snapshot& snapshot) {
+  std::unordered_map<std::string, Ref<Cluster>> known;
+  for (auto& cluster : clusters_) {
+    std::string name = cluster->name();
+    known.emplace(std::move(name), std::move(cluster));
+  }
+  clusters_.clear();
+  for (std::size_t i = 0; i < snapshot.config->clusters.size(); ++i) {
+    const auto same = known.find(snapshot.config->clusters[i].name);
+    if (same != known.end() && &same->second->state() == snapshot.clusters[i].get()) {
+      same->second->set_settings(snapshot.config, i);
+      clusters_.push_back(std::move(same->second));
+      known.erase(same);
+    } else {
+      clusters_.push_back(Ref<Cluster>::make(env_, snapshot.config, i, snapshot.clusters[i], worker_));
+    }
+  }
+  for (auto& [name, gone] : known) {
+    gone->retire();
+    retired_.push_back(std::move(gone));
+  }
+  config_ = snapshot.config;
+}
+
+void Upstreams::tidy() {
+  std::erase_if(retired_, [](const auto& cluster) { return cluster->holders() == 1; });
+}
+
 void Upstreams::on_room(const ClusterState& state) {
-  for (const auto& cluster : clusters_) {
-    if (&cluster->state() == &state) cluster->on_room();
+  for (const auto* list : {&clusters_, &retired_}) {
+    for (const auto& cluster : *list) {
+      if (&cluster->state() == &state) cluster->on_room();
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 // One worker's clusters. A new snapshot of the same configuration changes their endpoints (a name resolved
-// differently); the clusters themselves live as long as the configuration.
+// differently); one of another configuration finds clusters again by name. Those it no longer names are
+// retired, and live until the last exchange that began with them has ended.
 //
 // Thread: the worker's. Owner: Worker.
 #pragma once
@@ -22,15 +23,22 @@ class Upstreams final {
   void apply(const Snapshot& snapshot);
 
   Cluster& at(std::size_t index) { return *clusters_[index]; }
+  const std::vector<Ref<Cluster>>& clusters() const { return clusters_; }
+  std::size_t retired() const { return retired_.size(); }
   // Somebody has made room in the cluster with this state.
   void on_room(const ClusterState& state);
+  // Forgets retired clusters that nobody needs any more.
+  void tidy();
   std::vector<ClusterReport> report() const;
 
  private:
+  void change_config(const Snapshot& snapshot);
+
   Env& env_;
   unsigned worker_;
   std::shared_ptr<const config::Config> config_;
-  std::vector<std::unique_ptr<Cluster>> clusters_;
+  std::vector<Ref<Cluster>> clusters_;  // by the configuration's index
+  std::vector<Ref<Cluster>> retired_;
 };
 
 }  // namespace remora::proxy

@@ -15,9 +15,9 @@
 #include "proxy/downstream.h"
 #include "proxy/env.h"
 #include "proxy/exchange_pool.h"
-#include "proxy/listener_context.h"
 #include "proxy/snapshot.h"
 #include "proxy/upstreams.h"
+#include "proxy/worker_listener.h"
 
 namespace remora::proxy {
 
@@ -29,7 +29,16 @@ class Worker final : public Downstream::Handler {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Takes over what the snapshot says. The first one binds the listeners; an error leaves none bound.
+  // Binds what `next` needs and is not bound yet, without accepting there. An error leaves everything as it
+  // was. apply() of the same snapshot, or abandon(), follows.
+  Result<void> prepare(const Snapshot& next);
+  // Where prepare() has bound listener `i`, or will when nothing else is said, with the real port.
+  const Address& prepared_address(const Snapshot& next, std::size_t i) const;
+  // Lets go of what prepare() has bound.
+  void abandon() { prepared_.clear(); }
+  // Takes over what the snapshot says, in this turn and whole; prepares what is not prepared. Listeners and
+  // clusters that it still names keep what they have (worker_listener.h, cluster.h); others are retired. An
+  // error, which only preparing can make, leaves everything as it was.
   Result<void> apply(std::shared_ptr<const Snapshot> snapshot);
 
   // Stops accepting and lets the exchanges end. `drained` is called once no connection is left (maybe at
@@ -43,16 +52,24 @@ class Worker final : public Downstream::Handler {
   // Somebody has made room in the cluster with this state, for which a request here may wait.
   void on_room(const ClusterState& cluster) { upstreams_.on_room(cluster); }
 
-  WorkerReport report() const;
+  WorkerReport report();
   // Where listener `i` of the configuration is bound, with the real port.
   const Address& listen_address(std::size_t i) const;
   std::size_t connections() const { return downstreams_.size(); }
   std::size_t exchanges() const { return exchanges_.active(); }
+  // Listeners and clusters that no configuration has any more and somebody still uses.
+  std::size_t retired() const { return retired_.size() + upstreams_.retired(); }
 
  private:
-  class Acceptor;
-
-  void accept(ListenerContext& listener, std::unique_ptr<net::Stream> stream);
+  void accept(WorkerListener& listener, std::unique_ptr<net::Stream> stream);
+  WorkerListener* bound_at(const Address& address) const;
+  void switch_listeners();
+  void retire(std::unique_ptr<WorkerListener> listener);
+  void bury_if_unused(WorkerListener& listener);
+  void close_late();
+  void apply_load(WorkerListener& listener) const;
+  std::unique_ptr<WorkerSocket> take_socket(std::size_t index,
+                                            std::vector<std::unique_ptr<WorkerSocket>>& free);
   http::Receiver* on_request(Downstream& downstream, http::ServerStream& stream, http::RequestHead& head,
                              bool end) override;
   void on_bad_request(Downstream& downstream, http::ServerStream& stream, const Error& error) override;
@@ -65,10 +82,13 @@ class Worker final : public Downstream::Handler {
   std::shared_ptr<const Snapshot> snapshot_;
   Upstreams upstreams_;
   ExchangePool exchanges_;
-  std::vector<std::unique_ptr<Acceptor>> listeners_;
+  std::vector<std::unique_ptr<WorkerListener>> listeners_;  // in the configuration's order
+  std::vector<std::unique_ptr<WorkerListener>> retired_;
+  std::vector<std::unique_ptr<WorkerSocket>> prepared_;  // by listener of the next snapshot; null: not needed
   SlotList<Downstream> downstreams_;
   std::function<void()> drained_;
   breaker::Overload::Level load_ = breaker::Overload::Level::kNormal;
+  MemberTimer<Worker, &Worker::close_late> late_timer_{*this};
 };
 
 }  // namespace remora::proxy

@@ -110,7 +110,7 @@ PLACES = [
     Place("environment", r"\b(secure_)?getenv\b|\b(set|put|unset)env\b|\benviron\b", ("config/*", "proxy/terminal.cc")),
     Place(
         "shared-ptr",
-        r"\b(shared_ptr|weak_ptr|make_shared|allocate_shared|enable_shared_from_this)\s*<(?!\s*(const\b|[\w:]+\s+const\b|(proxy::)?(Endpoint|Cluster|Listener)State\b))",
+        r"\b(shared_ptr|weak_ptr|make_shared|allocate_shared|enable_shared_from_this)\s*<(?!\s*(const\b|[\w:]+\s+const\b|(proxy::)?(Endpoint|Cluster|Listener|RateLimit)State\b))",
         (),
     ),
 ]

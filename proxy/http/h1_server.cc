@@ -52,6 +52,7 @@ std::size_t H1Server::run(std::string_view bytes) {
 
 // Returns the head's size, or 0 when it is not complete.
 std::size_t H1Server::take_head(std::string_view bytes) {
+  limits_ = latest_limits_;
   switch (parser_.scan(bytes, HeadScan::Kind::kRequest, limits_)) {
     case HeadScan::Result::kMore: return 0;
     case HeadScan::Result::kFault: {

@@ -26,7 +26,11 @@ namespace remora::http {
 class H1Server final : public ServerCodec, private ServerStream {
  public:
   H1Server(Transport& transport, Requests& requests, H1Scratch& scratch, const H1Limits& limits)
-      : transport_(transport), requests_(requests), scratch_(scratch), limits_(limits) {}
+      : transport_(transport),
+        requests_(requests),
+        scratch_(scratch),
+        latest_limits_(limits),
+        limits_(limits) {}
 
   // Codec
   void feed(std::string_view bytes) override;
@@ -79,7 +83,8 @@ class H1Server final : public ServerCodec, private ServerStream {
   Transport& transport_;
   Requests& requests_;
   H1Scratch& scratch_;
-  const H1Limits& limits_;
+  const H1Limits& latest_limits_;
+  H1Limits limits_;  // of the present request: those when its head came
   Receiver* receiver_ = nullptr;
   H1Parser parser_;
   KeptInput input_;

@@ -214,3 +214,98 @@ TEST_CASE("a cluster knows whom to tell") {
   registry.fill(s, kStart);
   CHECK(s.clusters[0]->events == &events);
 }
+
+TEST_CASE("a new configuration changes what states are told, and nothing that they have counted") {
+  Registry r;
+  config::Config config;
+  config.clusters.emplace_back().name = "app";
+  config.clusters[0].breaker.consecutive_failures = 1;
+  config.listeners.emplace_back().name = "in";
+  Snapshot first;
+  first.endpoints = {{ResolvedEndpoint{.name = kA, .address = *Address::parse(kA), .zone = {}, .state = {}}}};
+  first.config = std::make_shared<const config::Config>(config);
+  first = r.fill(std::move(first));
+  const auto cluster = first.clusters[0];
+  const auto endpoint = first.endpoints[0][0].state;
+  const auto permit = cluster->requests.try_take();
+  endpoint->ejected = true;
+  REQUIRE(endpoint->breaker.force_open(kStart));
+  const auto version = cluster->version.load();
+
+  config.clusters[0].limits = {.connections = 1, .requests = 2, .pending = 3, .endpoint_requests = 4};
+  config.clusters[0].breaker.consecutive_failures = 9;
+  config.clusters[0].adaptive.enabled = true;
+  config.clusters[0].adaptive.initial = 6;
+  config.clusters[0].health_check.emplace();
+  config.listeners[0].limits.connections = 5;
+  Snapshot second;
+  second.endpoints = {
+      {ResolvedEndpoint{.name = kA, .address = *Address::parse(kA), .zone = {}, .state = {}},
+       ResolvedEndpoint{.name = kB, .address = *Address::parse(kB), .zone = {}, .state = {}}}};
+  second.config = std::make_shared<const config::Config>(config);
+  second = r.fill(std::move(second), kLater);
+  CHECK(second.clusters[0] == cluster);
+  CHECK(second.endpoints[0][0].state == endpoint);
+  CHECK(cluster->version.load() > version);
+  CHECK(cluster->connections.most() == 1);
+  CHECK(cluster->requests.most() == 2);
+  CHECK(cluster->requests.in_use() == 1);
+  CHECK(cluster->pending.most() == 3);
+  CHECK(cluster->adaptive.most() == 6);
+  CHECK(endpoint->requests.most() == 4);
+  CHECK(endpoint->breaker.settings().consecutive_failures == 9);
+  CHECK(!endpoint->breaker.may_enter(kLater));
+  CHECK(second.listeners[0] == first.listeners[0]);
+  CHECK(second.listeners[0]->connections.most() == 5);
+  CHECK(endpoint->ramps_since() == TimePoint{});
+  // Nothing of this cluster has been checked: it is not kept waiting for the first checks, newcomers neither.
+  CHECK(endpoint->active.load() == health::Sources::Active::kNone);
+  CHECK(second.endpoints[0][1].state->active.load() == health::Sources::Active::kNone);
+
+  // Somebody is known to be well: who comes now waits for its check.
+  endpoint->active = health::Sources::Active::kPassing;
+  config.clusters[0].health_check->path = "/other";
+  Snapshot third;
+  third.endpoints = {{ResolvedEndpoint{.name = kA, .address = *Address::parse(kA), .zone = {}, .state = {}},
+                      ResolvedEndpoint{.name = kC, .address = *Address::parse(kC), .zone = {}, .state = {}}}};
+  third.config = std::make_shared<const config::Config>(config);
+  third = r.fill(std::move(third), kLater);
+  CHECK(endpoint->active.load() == health::Sources::Active::kPassing);  // until the other check says more
+  CHECK(third.endpoints[0][1].state->active.load() == health::Sources::Active::kUnknown);
+
+  config.clusters[0].health_check.reset();
+  third.config = std::make_shared<const config::Config>(config);
+  r.fill(std::move(third), kLater);
+  CHECK(endpoint->active.load() == health::Sources::Active::kNone);
+  CHECK(!endpoint->ejected.load());  // nor does outlier detection speak any more
+}
+
+TEST_CASE("a rate limit goes on counting where it is as it was") {
+  Registry r;
+  const auto config = [](std::uint32_t all,
+                         const std::vector<std::pair<std::string, std::uint32_t>>& routes) {
+    config::Config made;
+    auto& listener = made.listeners.emplace_back();
+    listener.name = "in";
+    listener.rate_limit.emplace().bucket.requests = all;
+    for (const auto& [path, requests] : routes) {
+      auto& route = listener.routes.emplace_back();
+      route.match.path = path;
+      if (requests != 0) route.rate_limit.emplace().bucket.requests = requests;
+    }
+    Snapshot snapshot;
+    snapshot.config = std::make_shared<const config::Config>(std::move(made));
+    return snapshot;
+  };
+  const ListenerRates first = r.fill(config(5, {{"/a", 1}, {"/b", 0}, {"/c", 3}})).rates[0];
+  REQUIRE(first.by_route.size() == 3);
+  CHECK(first.by_route[1] == nullptr);
+  const ListenerRates same = r.fill(config(5, {{"/c", 3}, {"/a", 1}})).rates[0];
+  CHECK(same.all == first.all);
+  CHECK(same.by_route[0] == first.by_route[2]);
+  CHECK(same.by_route[1] == first.by_route[0]);
+  const ListenerRates other = r.fill(config(6, {{"/c", 4}, {"/b", 1}})).rates[0];
+  CHECK(other.all != first.all);
+  CHECK(other.by_route[0] != first.by_route[2]);
+  CHECK(other.by_route[1] != first.by_route[0]);
+}

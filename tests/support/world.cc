@@ -51,7 +51,7 @@ World::World(std::shared_ptr<const config::Config> config, std::uint64_t seed, p
   start(std::move(config), log != nullptr ? *log : *log_);
 }
 
-void World::start(std::shared_ptr<const config::Config> config, proxy::AccessLog& log) {
+std::shared_ptr<proxy::Snapshot> World::snapshot_of(std::shared_ptr<const config::Config> config) {
   auto snapshot = std::make_shared<proxy::Snapshot>();
   snapshot->config = std::move(config);
   for (const auto& listener : snapshot->config->listeners) {
@@ -69,6 +69,22 @@ void World::start(std::shared_ptr<const config::Config> config, proxy::AccessLog
                            .state = nullptr});
     }
   }
+  return snapshot;
+}
+
+bool World::reload(std::string_view toml) {
+  auto next = snapshot_of(load(toml));
+  next->generation = snapshot_->generation + 1;
+  if (!worker_->prepare(*next)) return false;
+  states_.fill(*next, wheel_.now());
+  snapshot_ = next;
+  if (!worker_->apply(snapshot_)) std::abort();
+  turn_.finish();
+  return true;
+}
+
+void World::start(std::shared_ptr<const config::Config> config, proxy::AccessLog& log) {
+  const auto snapshot = snapshot_of(std::move(config));
   states_.fill(*snapshot, wheel_.now());
   worker_ = std::make_unique<proxy::Worker>(env_, log, 0, "remora-test");
   snapshot_ = snapshot;

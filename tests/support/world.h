@@ -49,6 +49,9 @@ class World final {
   // Lets virtual time pass.
   void run_for(Duration span) { network_.run_for(span); }
 
+  // Another configuration, as a reload would post it. False: its listeners cannot be bound, nothing changed.
+  bool reload(std::string_view toml);
+
   // New endpoints for the configuration's clusters, as name resolution would post them.
   void apply_endpoints(std::vector<std::vector<proxy::ResolvedEndpoint>> endpoints);
 
@@ -64,6 +67,7 @@ class World final {
 
  private:
   void start(std::shared_ptr<const config::Config> config, proxy::AccessLog& log);
+  static std::shared_ptr<proxy::Snapshot> snapshot_of(std::shared_ptr<const config::Config> config);
 
   TimerWheel wheel_{TimePoint{}};
   Turn turn_;
