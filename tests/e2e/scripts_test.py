@@ -7,10 +7,10 @@ from processes import ROOT
 
 
 def shell_scripts():
-    """Every tracked kind of script that begins with a shell's name."""
+    """Every file of these folders that begins with a shell's name."""
     folders = (ROOT / "scripts", ROOT / ".ci", ROOT / "deploy" / "debian", ROOT / "tests" / "bench")
     return [path for folder in folders for path in sorted(folder.iterdir())
-            if path.is_file() and path.open("rb").readline().startswith((b"#!/usr/bin/env bash", b"#!/bin/sh"))]
+            if path.is_file() and path.read_bytes().startswith((b"#!/usr/bin/env bash", b"#!/bin/sh"))]
 
 
 class Scripts(TestCase):
