@@ -88,6 +88,23 @@ class Exchange final : private UpstreamPool::Waiter, private http::Responses {
 
 }  // namespace
 
+Result<Address> parse_admin_address(std::string_view text) {
+  constexpr std::string_view kScheme = "http://";
+  constexpr std::string_view kLocal = "localhost:";
+  std::string_view rest = text;
+  if (rest.starts_with(kScheme)) {
+    rest.remove_prefix(kScheme.size());
+    if (rest.ends_with('/')) rest.remove_suffix(1);
+  }
+  const auto address = rest.starts_with(kLocal)
+                           ? Address::parse("127.0.0.1:" + std::string(rest.substr(kLocal.size())))
+                           : Address::parse(rest);
+  if (address) return *address;
+  return std::unexpected(
+      Error(ErrorCode::kInvalid, Side::kInternal, Retry::kNo,
+            "\"" + std::string(text) + "\" is no admin address, write \"127.0.0.1:9901\" or \"unix:/path\""));
+}
+
 Result<AdminAnswer> ask_admin(const Address& server, std::string_view method, std::string_view target,
                               Duration patience) {
   return Exchange(server).run(method, target, patience);

@@ -20,6 +20,10 @@ struct AdminAnswer {
 // More of a body is an error.
 inline constexpr std::size_t kLongestAdminAnswer = std::size_t{64} << 20U;
 
+// What people write after --admin: "127.0.0.1:9901", "localhost:9901", "unix:/path", or what stands in a
+// browser's address bar. An error's detail is a sentence for people.
+Result<Address> parse_admin_address(std::string_view text);
+
 // One request without a body, on a connection and a loop of its own. An error: nobody there, or no whole
 // answer within `patience`; its detail is a sentence for people.
 //

@@ -50,10 +50,9 @@ std::string why_not(const Address& server, Duration patience) {
 }  // namespace
 
 int run_ready(const ReadyOptions& options) {
-  const auto server = Address::parse(options.server);
+  const auto server = parse_admin_address(options.server);
   if (!server) {
-    fmt::print(stderr, "remora: \"{}\" is no admin address, write \"127.0.0.1:9901\" or \"unix:/path\"\n",
-               options.server);
+    fmt::print(stderr, "remora: {}\n", server.error().detail);
     return kExitBadUsage;
   }
   const auto wait = config::parse_duration(options.wait);

@@ -122,10 +122,9 @@ int watch(Observed& observed) {
 }  // namespace
 
 int run_top(const TopOptions& options) {
-  const auto address = Address::parse(options.server);
+  const auto address = parse_admin_address(options.server);
   if (!address) {
-    fmt::print(stderr, "remora: \"{}\" is no admin address, write \"127.0.0.1:9901\" or \"unix:/path\"\n",
-               options.server);
+    fmt::print(stderr, "remora: {}\n", address.error().detail);
     return kExitBadUsage;
   }
   Observed observed(*address);

@@ -123,7 +123,7 @@ open_for = "50s"
         self.assertIn("this is not what the admin server of a Remora answers", done.stderr)
 
     def test_an_address_that_is_none(self):
-        for address in ("localhost:9901", "9901", ""):
+        for address in ("example.org:9901", "9901", "", "localhost:x", "https://127.0.0.1:9901"):
             done = run_remora("top", "--once", "--admin", address)
             self.assertEqual(2, done.returncode, address)
             self.assertIn('write "127.0.0.1:9901"', done.stderr)
