@@ -58,6 +58,8 @@ class Ready(TestCase):
         done = ready(proxy.admin_address())
         self.assertEqual(1, done.returncode)
         self.assertRegex(done.stderr, r"not ready: .*drain")
+        client.reset()
+        self.assertEqual(0, proxy.wait(), "the last client has left")
 
     def test_it_waits_for_one_that_starts(self):
         """Not ready as long as an endpoint's first check hangs, ready when it has failed."""
