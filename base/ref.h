@@ -17,8 +17,6 @@ class Ref;
 template <typename T>
 class Counted {
  public:
-  Counted() = default;
-  Counted(const Counted&) = delete;
   Counted& operator=(const Counted&) = delete;
 
   std::size_t holders() const { return holders_; }
@@ -27,7 +25,11 @@ class Counted {
   ~Counted() = default;
 
  private:
+  friend T;
   friend class Ref<T>;
+  Counted() = default;
+  Counted(const Counted&) = delete;
+
   std::size_t holders_ = 0;
 };
 
@@ -44,8 +46,14 @@ class Ref final {
   }
   Ref(const Ref& other) : Ref(other.object_) {}
   Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
-  Ref& operator=(Ref other) noexcept {
-    std::swap(object_, other.object_);
+  Ref& operator=(const Ref& other) {
+    Ref copy(other);
+    std::swap(object_, copy.object_);
+    return *this;
+  }
+  Ref& operator=(Ref&& other) noexcept {
+    Ref moved(std::move(other));
+    std::swap(object_, moved.object_);
     return *this;
   }
   ~Ref() { reset(); }

@@ -32,7 +32,8 @@ namespace remora::config {
 struct Runtime {
   unsigned workers = 1;  // already resolved when "auto" was asked for
   Duration drain_timeout = 30s;
-  std::string zone;  // own zone; empty = no zone preference
+  std::string zone;   // own zone; empty = no zone preference
+  bool watch = true;  // reload when the file changes
   bool operator==(const Runtime&) const = default;
 };
 

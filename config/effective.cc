@@ -38,6 +38,7 @@ void write_process(TomlWriter& out, const Config& config) {
   out.integer("workers", config.runtime.workers);
   out.duration("drain_timeout", config.runtime.drain_timeout);
   out.text("zone", config.runtime.zone);
+  out.boolean("watch", config.runtime.watch);
   out.table("overload");
   out.duration("loop_lag", config.overload.loop_lag);
   out.size("memory", config.overload.memory);

@@ -44,6 +44,7 @@ void read_runtime(const TableReader& reader, Draft& draft) {
     if (complaint) reader.problem("zone", *complaint);
     runtime.zone = *zone;
   }
+  reader.boolean("watch", runtime.watch);
 }
 
 // A watermark that an idle process reaches would shed everything, always.

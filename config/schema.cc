@@ -17,7 +17,7 @@ namespace {
 using Keys = std::string_view[];
 
 constexpr Keys kTop = {"runtime", "overload", "admin", "log", "listener", "cluster"};
-constexpr Keys kRuntime = {"workers", "drain_timeout", "zone"};
+constexpr Keys kRuntime = {"workers", "drain_timeout", "zone", "watch"};
 constexpr Keys kOverload = {"loop_lag", "memory", "calm"};
 constexpr Keys kAdmin = {"address", "hosts"};
 constexpr Keys kLog = {"level", "format", "access"};

@@ -50,6 +50,12 @@ class AccessLog final {
   // be null: off.
   AccessLog(std::unique_ptr<LogWriter::Producer> producer, LogFormat format, double sample);
 
+  // From the next line on.
+  void set(LogFormat format, double sample) {
+    format_ = format;
+    sample_ = sample;
+  }
+
   void write(const AccessRecord& record, Random& random) {
     if (producer_ == nullptr) return;
     if (sample_ < 1.0 && record.flag == Flag::kNone && random.unit() >= sample_) return;

@@ -16,6 +16,7 @@
 #include "proxy/downstream.h"
 #include "proxy/env.h"
 #include "proxy/event_ring.h"
+#include "proxy/reload_report.h"
 #include "proxy/stats.h"
 #include "proxy/supervisor.h"
 
@@ -34,6 +35,9 @@ class AdminSource {
   virtual std::span<const std::string> admin_hosts() const = 0;
   virtual std::string metrics(const std::vector<WorkerReport>& reports) const = 0;
   virtual std::string effective_config() const = 0;
+  // Reads the configuration anew; calls back on the control thread, later or now.
+  virtual void reload(std::move_only_function<void(const ReloadReport&)> receive) = 0;
+  virtual const ReloadReport& last_reload() const = 0;
   virtual std::vector<ClusterView> clusters() const = 0;
   virtual std::optional<Supervisor::Refused> obey(std::string_view cluster, std::string_view endpoint,
                                                   Supervisor::Order order) = 0;

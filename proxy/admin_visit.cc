@@ -42,6 +42,8 @@ const std::vector<Admin::Visit::Page>& Admin::Visit::pages() {
       {"/config", "effective configuration (TOML)", &Visit::show_config},
       {"/log", "log level; POST ?level=LEVEL changes it: trace, debug, info, warn, error, off",
        &Visit::show_log, &Visit::change_log},
+      {"/reload", "what came of the last reload (JSON); POST reloads; ?format=text: for people",
+       &Visit::show_reload, &Visit::reload},
   };
   return kPages;
 }
@@ -143,6 +145,25 @@ void Admin::Visit::change_log() {
   set_log_level(*level);
   log_info("log level changed", {{"level", to_string(*level)}});
   show_log();
+}
+
+void Admin::Visit::show_reload() { answer_reload(admin_.source_.last_reload()); }
+
+void Admin::Visit::reload() {
+  collecting_ = true;
+  admin_.source_.reload([this](const ReloadReport& report) {
+    collecting_ = false;
+    if (stream_ == nullptr) return admin_.forget(*this);
+    answer_reload(report);
+  });
+}
+
+void Admin::Visit::answer_reload(const ReloadReport& report) {
+  unsigned status = 200;
+  if (head_.method == "POST" && report.result == ReloadReport::Result::kRejected) status = 422;
+  if (head_.method == "POST" && report.result == ReloadReport::Result::kRefused) status = 409;
+  if (query("format") == "text") return answer_text(status, reload_text(report));
+  answer(status, kJson, reload_json(report));
 }
 
 void Admin::Visit::order(std::string_view path) {

@@ -48,6 +48,9 @@ class Admin::Visit final : public http::Receiver {
   void show_config();
   void show_log();
   void change_log();
+  void show_reload();
+  void reload();
+  void answer_reload(const ReloadReport& report);
   void order(std::string_view path);
 
   using Reports = std::vector<WorkerReport>;

@@ -17,6 +17,7 @@ const std::vector<Explained> kExitCodes{
 const std::vector<Explained> kSignals{
     {"SIGTERM",
      "finish what is in flight, within runtime.drain_timeout, then exit; the second one exits at once"},
+    {"SIGHUP", "read the configuration anew"},
     {"SIGINT", "exit at once"},
 };
 
@@ -46,7 +47,17 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.require_subcommand(1);
 
   add_config(*app.add_subcommand("run", "serve traffic as the configuration says"), arguments);
-  add_config(*app.add_subcommand("check", "report every error of a configuration; exit 0 or 1"), arguments);
+  auto* check = app.add_subcommand("check", "report every error of a configuration; exit 0 or 1");
+  auto* one = check->add_option("-c,--config", arguments.config, "the configuration file")->type_name("FILE");
+  check->add_option("--diff", arguments.diff, "two files, and what a reload from one to the other changes")
+      ->expected(2)
+      ->type_name("FILE")
+      ->excludes(one);
+  check->callback([&arguments] {
+    if (arguments.config.empty() && arguments.diff.empty()) throw CLI::RequiredError("--config or --diff");
+  });
+  auto* reload = app.add_subcommand("reload", "let a running Remora read its configuration anew");
+  add_admin(*reload, arguments);
   auto* demo = app.add_subcommand("demo", "run with embedded backends and traffic of its own");
   demo->add_option("--requests", arguments.requests, "end after so many requests; 0 = until Ctrl-C")
       ->type_name("NUMBER");

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <expected>
 #include <string>
+#include <vector>
 
 #include "proxy/command_info.h"
 
@@ -24,6 +25,7 @@ inline constexpr int kExitCannotStart = 3;
 struct Arguments {
   std::string command;                   // the name of the subcommand: "run"
   std::string config;                    // --config
+  std::vector<std::string> diff;         // --diff
   std::uint64_t requests = 0;            // --requests
   std::string shell;                     // of `completion`
   std::string admin = "127.0.0.1:9901";  // --admin

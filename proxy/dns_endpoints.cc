@@ -1,6 +1,7 @@
 #include "proxy/dns_endpoints.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/log.h"
 
@@ -85,6 +86,16 @@ void DnsEndpoints::watch(const config::Config& config) {
   }
 }
 
+void DnsEndpoints::keep(const config::Config& config) {
+  std::unordered_set<std::string_view> wanted;
+  for (const auto& cluster : config.clusters) {
+    for (const auto& endpoint : cluster.endpoints) {
+      if (!endpoint.address) wanted.insert(endpoint.host.host);
+    }
+  }
+  std::erase_if(names_, [&](const auto& name) { return !wanted.contains(name->host()); });
+}
+
 bool DnsEndpoints::settled() const {
   return std::ranges::all_of(names_, [](const auto& name) { return name->refresh().settled(); });
 }
@@ -94,9 +105,9 @@ std::vector<std::vector<ResolvedEndpoint>> DnsEndpoints::resolved(const config::
   for (const auto& cluster : config.clusters) {
     auto& endpoints = clusters.emplace_back();
     // Two names may lead to one address: it is one endpoint, the first one's.
+    std::unordered_set<std::string> known;
     const auto add = [&](const config::Endpoint& from, Address address) {
-      const auto same = std::ranges::find(endpoints, address, &ResolvedEndpoint::address);
-      if (same != endpoints.end()) return;
+      if (!known.insert(address.to_string()).second) return;
       endpoints.push_back({.name = from.name,
                            .address = std::move(address),
                            .weight = from.weight,

@@ -27,8 +27,11 @@ class DnsEndpoints final {
                std::function<void(Event)> tell);
   ~DnsEndpoints();
 
-  // Starts looking up every name of the configuration.
+  // Starts looking up every name of the configuration that is not looked up yet.
   void watch(const config::Config& config);
+
+  // Forgets the names that the configuration does not have. Not from `changed`.
+  void keep(const config::Config& config);
 
   // Every name has had an answer or a failure.
   bool settled() const;

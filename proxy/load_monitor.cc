@@ -10,6 +10,13 @@ void LoadMonitor::start(std::move_only_function<Duration()> take_lag) {
   wheel_.arm_in(timer_, kInterval);
 }
 
+void LoadMonitor::set_settings(const breaker::Overload::Settings& settings) {
+  if (settings == settings_) return;
+  settings_ = settings;
+  policy_ = breaker::Overload(settings);
+  worker_.set_load(policy_.level());
+}
+
 void LoadMonitor::on_timer() {
   const TimePoint now = wheel_.now();
   wheel_.arm_in(timer_, kInterval);

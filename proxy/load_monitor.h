@@ -21,10 +21,17 @@ class LoadMonitor final {
   // `resident_bytes`: of the process; kept by the control thread; may be null.
   LoadMonitor(TimerWheel& wheel, Worker& worker, const breaker::Overload::Settings& settings,
               const std::atomic<std::uint64_t>* resident_bytes)
-      : wheel_(wheel), worker_(worker), policy_(settings), resident_bytes_(resident_bytes) {}
+      : wheel_(wheel),
+        worker_(worker),
+        settings_(settings),
+        policy_(settings),
+        resident_bytes_(resident_bytes) {}
 
   // From here on `take_lag` is asked for the longest lag since the last time.
   void start(std::move_only_function<Duration()> take_lag);
+
+  // Other watermarks; the load is judged anew.
+  void set_settings(const breaker::Overload::Settings& settings);
 
   // The longest lag of the last 15 to 30 seconds.
   Duration recent_lag() const { return std::max(recent_[0], recent_[1]); }
@@ -37,6 +44,7 @@ class LoadMonitor final {
 
   TimerWheel& wheel_;
   Worker& worker_;
+  breaker::Overload::Settings settings_;
   breaker::Overload policy_;
   const std::atomic<std::uint64_t>* resident_bytes_;
   std::move_only_function<Duration()> take_lag_;

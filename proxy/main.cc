@@ -3,7 +3,9 @@
 
 #include <cstdio>
 
+#include "config/diff.h"
 #include "config/load.h"
+#include "proxy/admin_client.h"
 #include "proxy/command_line.h"
 #include "proxy/demo.h"
 #include "proxy/ready.h"
@@ -14,6 +16,7 @@
 namespace {
 
 using namespace remora::proxy;
+using namespace std::chrono_literals;
 
 // What the configuration needs to know of libraries that it does not include.
 remora::config::Hooks hooks() { return {.check_regex = &regex_problem, .cores = {}}; }
@@ -36,10 +39,36 @@ int check(const std::string& file) {
   return kExitOk;
 }
 
+// What a reload from one file to the other would change.
+int diff(const std::vector<std::string>& files) {
+  const auto before = remora::config::load_file(files[0], hooks());
+  const auto after = remora::config::load_file(files[1], hooks());
+  if (!before) report(before.error());
+  if (!after) report(after.error());
+  if (!before || !after) return kExitBadConfig;
+  const auto changes = remora::config::diff(*before, *after);
+  for (const auto& change : changes) fmt::print("{}\n", change.to_string());
+  if (changes.empty()) fmt::print("nothing has changed\n");
+  return kExitOk;
+}
+
+int reload(const std::string& admin) {
+  const auto address = remora::Address::parse(admin);
+  if (!address) {
+    fmt::print(stderr, "remora: {} is no address, write 127.0.0.1:9901\n", admin);
+    return kExitBadUsage;
+  }
+  // It may wait for names, and for reloads before it.
+  const auto answer = ask_admin(*address, "POST", "/reload?format=text", remora::Duration(60s));
+  if (!answer) return cannot_start(answer.error());
+  fmt::print(answer->status == 200 ? stdout : stderr, "{}", answer->body);
+  return answer->status == 200 ? kExitOk : kExitBadConfig;
+}
+
 int run(const std::string& file) {
   auto config = remora::config::load_file(file, hooks());
   if (!config) return report(config.error());
-  Server server(std::move(*config));
+  Server server(std::move(*config), [file] { return remora::config::load_file(file, hooks()); });
   if (const auto started = server.start(); !started) return cannot_start(started.error());
   server.run();
   return kExitOk;
@@ -90,7 +119,10 @@ int obey(int argc, char** argv) {
   const auto arguments = parse_arguments(argc, argv);
   if (!arguments) return arguments.error();
   if (arguments->command == "run") return run(arguments->config);
-  if (arguments->command == "check") return check(arguments->config);
+  if (arguments->command == "check") {
+    return arguments->diff.empty() ? check(arguments->config) : diff(arguments->diff);
+  }
+  if (arguments->command == "reload") return reload(arguments->admin);
   if (arguments->command == "completion") return completion(arguments->shell);
   if (arguments->command == "top") return run_top({.server = arguments->admin, .once = arguments->once});
   if (arguments->command == "ready") return run_ready({.server = arguments->admin, .wait = arguments->wait});

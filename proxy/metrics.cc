@@ -127,6 +127,15 @@ void add_process(MetricFamilies& out, const std::vector<WorkerReport>& reports, 
   for (const WorkerReport& report : reports) {
     out.add({{"worker", std::to_string(report.worker)}}, static_cast<unsigned>(report.load));
   }
+  out.counter("remora_config_reloads_total", "Reloads of the configuration, and how they ended.");
+  out.add({{"result", "success"}}, process.reloads.succeeded);
+  out.add({{"result", "rejected"}}, process.reloads.rejected);
+  out.gauge("remora_config_last_reload_success_timestamp_seconds",
+            "When the configuration that is running was read, in seconds since 1970.");
+  out.add({}, process.reloads.last_success);
+  out.gauge("remora_config_last_reload_rejected",
+            "1: the last reload was rejected, and the configuration before it is running.");
+  out.add({}, process.reloads.last_rejected ? 1 : 0);
   out.gauge("remora_build_info", "Always 1; the labels say which build this is.");
   out.add({{"version", process.version}}, 1);
   out.counter("process_cpu_seconds_total", "User and system processor time spent.");

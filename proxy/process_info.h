@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string>
 
+#include "proxy/reload_report.h"
+
 namespace remora::proxy {
 
 struct ProcessInfo {
@@ -18,6 +20,7 @@ struct ProcessInfo {
   std::uint64_t max_fds = 0;  // the soft limit
   std::uint64_t threads = 0;
   std::uint64_t access_log_dropped = 0;  // lines
+  ReloadStatus reloads;                  // for whoever knows them to fill in
 };
 
 ProcessInfo read_process_info(std::uint64_t access_log_dropped);

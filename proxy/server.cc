@@ -35,8 +35,10 @@ Error cannot_bind(const std::string& what, Error error) {
 
 }  // namespace
 
-Server::Server(config::Config config)
+Server::Server(config::Config config, Load load)
     : config_(std::make_shared<const config::Config>(std::move(config))),
+      started_with_(config_),
+      load_(std::move(load)),
       random_(net::random_seed()),
       env_{.wheel = loop_.wheel(),
            .turn = loop_.turn(),
@@ -55,7 +57,15 @@ Server::Server(config::Config config)
                     .to_workers = [this](const ClusterState& cluster,
                                          std::uint64_t workers) { tell_workers_of_room(cluster, workers); },
                     .settled = [this] { announce_when_ready(); },
-                    .tell = [this](Event event) { events_.add(std::move(event)); }})) {}
+                    .tell = [this](Event event) { events_.add(std::move(event)); }})),
+      reloader_(loop_, dns_, workers_,
+                {.load = load_,
+                 .running = [this] { return snapshot_; },
+                 .refusal = [this] { return reload_refusal(); },
+                 .check_address = [this](const config::Listener& listener) { return check_port(listener); },
+                 .commit = [this](auto next, auto addresses,
+                                  auto done) { take_over(next, std::move(addresses), std::move(done)); },
+                 .started = started_with_.get()}) {}
 
 Server::~Server() {
   for (auto& worker : workers_) worker->stop();
@@ -154,6 +164,7 @@ void Server::run() {
     log_info("listening", {{"listener", config_->listeners[i].name},
                            {"address", snapshot_->listen_addresses[i].to_string()}});
   }
+  loop_.on_signal(SIGHUP, [this] { reloader_.reload("SIGHUP", {}); });
   loop_.on_signal(SIGTERM, [this] { on_terminate(); });
   loop_.on_signal(SIGINT, [this] { exit_now(); });
   for (auto& worker : workers_) worker->start();
@@ -164,8 +175,10 @@ void Server::run() {
     if (config_->overload.memory > 0) measure_memory();
     dns_.watch(*config_);
     on_endpoints_changed();
+    watch_file();
   });
   loop_.run();
+  watch_ = nullptr;
   for (auto& worker : workers_) worker->stop();
   log_info("stopped");
 }
@@ -173,6 +186,7 @@ void Server::run() {
 void Server::on_endpoints_changed() {
   publish();
   announce_when_ready();
+  reloader_.on_names();
 }
 
 void Server::announce_when_ready() {
@@ -182,7 +196,51 @@ void Server::announce_when_ready() {
   tell("starting", "ready");
 }
 
+std::string Server::reload_refusal() const {
+  if (!load_) return "this process was not started from a file";
+  if (draining_) return "draining";
+  return serving_ ? "" : "starting";
+}
+
+// The control thread's part of the switch; then every worker's, each in one turn.
+void Server::take_over(std::shared_ptr<const config::Config> config, std::vector<Address> addresses,
+                       std::function<void()> taken_over) {
+  if (config->log.level != config_->log.level) set_log_level(config->log.level);
+  set_log_sink(log_writer_.get(), config->log.format);
+  config_ = std::move(config);
+  Snapshot next{.generation = snapshot_->generation + 1,
+                .config = config_,
+                .endpoints = dns_.resolved(*config_),
+                .clusters = {},
+                .listeners = {},
+                .rates = {},
+                .listen_addresses = std::move(addresses)};
+  supervisor_->supervise(next);
+  snapshot_ = std::make_shared<const Snapshot>(std::move(next));
+  if (config_->overload.memory > 0 && !memory_timer_.armed()) measure_memory();
+  watch_file();
+  taken_over_ = std::move(taken_over);
+  behind_ = workers_.size();
+  for (auto& worker : workers_) {
+    worker->apply(snapshot_, [this] {
+      loop_.post([this] {
+        if (--behind_ == 0) std::exchange(taken_over_, nullptr)();
+      });
+    });
+  }
+}
+
+void Server::watch_file() {
+  if (!load_ || !config_->runtime.watch) {
+    watch_ = nullptr;
+  } else if (watch_ == nullptr) {
+    watch_ = std::make_unique<net::FileWatch>(loop_, config_->file, [this] { reloader_.look(); });
+    loop_.post([this] { reloader_.look(); });  // it may have changed before it was watched
+  }
+}
+
 void Server::measure_memory() {
+  if (config_->overload.memory == 0) return resident_bytes_.store(0, std::memory_order_relaxed);
   std::uint64_t resident = read_process_info(0).resident_bytes;
   if (resident > config_->overload.memory / 10 * 9) {
     // What was freed may still be resident: asked for it back, or the load would never seem to end.
@@ -270,9 +328,18 @@ void Server::tell(std::string from, std::string to) {
 
 std::string Server::metrics(const std::vector<WorkerReport>& reports) const {
   const std::uint64_t dropped = access_writer_ ? access_writer_->dropped() : 0;
-  return exposition(reports, supervisor_->view(), read_process_info(dropped));
+  ProcessInfo process = read_process_info(dropped);
+  process.reloads = reloader_.status();
+  return exposition(reports, supervisor_->view(), process);
 }
 
-std::string Server::effective_config() const { return config::effective_toml(*config_); }
+std::string Server::effective_config() const {
+  std::string text;
+  if (reloader_.status().last_rejected) {
+    text = "# The last reload was rejected; this, from before it, is running.\n";
+    for (const std::string& error : reloader_.last().errors) text += "# " + error + '\n';
+  }
+  return text + config::effective_toml(*config_);
+}
 
 }  // namespace remora::proxy

@@ -2,6 +2,7 @@
 // which every failure is reported before anything serves, and ends as the signals say.
 //
 //   start     admin bound -> listeners bound -> workers run -> names resolved -> ready
+//   SIGHUP    the file is read anew and taken over, or rejected (reloader.h); so when it changes
 //   SIGTERM   not ready -> listeners closed -> exchanges end, at most drain_timeout -> exit
 //   SIGTERM again, SIGINT    exit at once
 //
@@ -18,9 +19,11 @@
 #include "proxy/collector.h"
 #include "proxy/dns_endpoints.h"
 #include "proxy/event_ring.h"
+#include "proxy/net/file_watch.h"
 #include "proxy/net/loop.h"
 #include "proxy/net/resolver.h"
 #include "proxy/net/tcp.h"
+#include "proxy/reloader.h"
 #include "proxy/snapshot.h"
 #include "proxy/supervisor.h"
 #include "proxy/worker_thread.h"
@@ -29,7 +32,9 @@ namespace remora::proxy {
 
 class Server final : public AdminSource {
  public:
-  explicit Server(config::Config config);
+  // How the configuration is read anew; empty: it cannot be.
+  using Load = std::function<std::expected<config::Config, config::Problems>()>;
+  explicit Server(config::Config config, Load load = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -55,6 +60,10 @@ class Server final : public AdminSource {
   std::span<const std::string> admin_hosts() const override { return config_->admin.hosts; }
   std::string metrics(const std::vector<WorkerReport>& reports) const override;
   std::string effective_config() const override;
+  void reload(std::move_only_function<void(const ReloadReport&)> receive) override {
+    reloader_.reload("POST /reload", std::move(receive));
+  }
+  const ReloadReport& last_reload() const override { return reloader_.last(); }
   std::vector<ClusterView> clusters() const override { return supervisor_->view(); }
   std::optional<Supervisor::Refused> obey(std::string_view cluster, std::string_view endpoint,
                                           Supervisor::Order order) override {
@@ -68,6 +77,10 @@ class Server final : public AdminSource {
   Result<void> bind_admin();
   Result<void> bind_listeners();
   Result<void> check_port(const config::Listener& listener);
+  std::string reload_refusal() const;
+  void take_over(std::shared_ptr<const config::Config> config, std::vector<Address> addresses,
+                 std::function<void()> taken_over);
+  void watch_file();
   void publish();
   void on_endpoints_changed();
   void announce_when_ready();
@@ -77,6 +90,8 @@ class Server final : public AdminSource {
   void on_worker_drained();
 
   std::shared_ptr<const config::Config> config_;
+  const std::shared_ptr<const config::Config> started_with_;
+  Load load_;
   std::unique_ptr<LogWriter> log_writer_;
   std::unique_ptr<LogWriter> access_writer_;
   net::Loop loop_;
@@ -95,6 +110,10 @@ class Server final : public AdminSource {
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   Collector collector_{loop_, workers_};
   std::shared_ptr<const Snapshot> snapshot_;
+  Reloader reloader_;
+  std::unique_ptr<net::FileWatch> watch_;
+  std::function<void()> taken_over_;  // called when every worker has taken over the latest configuration
+  std::size_t behind_ = 0;            // those that have not
   std::atomic<std::uint64_t> resident_bytes_{0};  // for the workers; measured if a limit depends on it
   MemberTimer<Server, &Server::exit_now> drain_timer_{*this};
   MemberTimer<Server, &Server::measure_memory> memory_timer_{*this};

@@ -63,6 +63,18 @@ void WorkerThread::post(std::move_only_function<void(Worker&)> task) {
   });
 }
 
+void WorkerThread::apply(std::shared_ptr<const Snapshot> snapshot, std::move_only_function<void()> done) {
+  parts_->loop.post([parts = parts_.get(), snapshot = std::move(snapshot), done = std::move(done)]() mutable {
+    if (!parts->worker) return;
+    const config::Config& config = *snapshot->config;
+    parts->log.set(config.log.access.format, config.log.access.sample);
+    parts->load.set_settings(config.overload);
+    // What it needs is bound: nothing can fail.
+    static_cast<void>(parts->worker->apply(std::move(snapshot)));
+    done();
+  });
+}
+
 void WorkerThread::report(std::move_only_function<void(WorkerReport)> receive) {
   parts_->loop.post([parts = parts_.get(), receive = std::move(receive)]() mutable {
     if (!parts->worker) return;

@@ -40,6 +40,9 @@ class WorkerThread final {
   void start();
   // Runs `task` on the worker's thread. Any thread.
   void post(std::move_only_function<void(Worker&)> task);
+  // Takes over the snapshot, in one turn with what the configuration says of the logs and of overload; `done`
+  // is called on the worker's thread.
+  void apply(std::shared_ptr<const Snapshot> snapshot, std::move_only_function<void()> done);
   // Asks for the worker's numbers; `receive` is called on the worker's thread.
   void report(std::move_only_function<void(WorkerReport)> receive);
   // Ends the loop, closes what is open and joins. Once.

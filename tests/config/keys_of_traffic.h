@@ -20,6 +20,7 @@ inline const std::vector<Row> kKeysOfTraffic{
     {"", "cluster", "#cluster", "", "", R"(balance = "random")"},
     {"runtime", "workers", "#runtime", "", "workers = 1", R"(workers = "auto")"},
     {"runtime", "drain_timeout", "#runtime", "", R"(drain_timeout = "30s")", R"(drain_timeout = "0s")"},
+    {"runtime", "watch", "#runtime", "", "watch = true", "watch = false"},
     {"runtime", "zone", "#runtime", "", R"(zone = "")", R"(zone = "a")"},
     {"admin", "address", "#admin", "", R"(address = "127.0.0.1:9901")", R"(address = "unix:/run/a.sock")"},
     {"admin", "hosts", "#admin", "", R"(hosts = [])", R"(hosts = ["*.A.example"])"},

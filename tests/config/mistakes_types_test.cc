@@ -42,7 +42,7 @@ sample = "0.5")",
 sample = "half")",
      R"(2: log.access.sample: "half" is a string, write a number from 0 to 1)"},
     {top, "[log]\nlevel = 3", R"(2: log.level: 3 is a number, write a string such as "info")"},
-    {top, "runtime = 1", "1: runtime: 1 is a number, write a table with workers, drain_timeout, zone"},
+    {top, "runtime = 1", "1: runtime: 1 is a number, write a table with workers, drain_timeout, zone, watch"},
     {top, "[[runtime]]\nworkers = 1",
      "1: runtime: there can be only one, write [runtime] with single brackets"},
     {top, R"([log]

@@ -116,7 +116,7 @@ TEST_CASE("without workers and clusters there are the process's own metrics only
   for (const std::string& name : metric_names(exposition({}, {}, process()))) {
     CAPTURE(name);
     const bool own = name.starts_with("process_") || name == "remora_build_info" ||
-                     name == "remora_access_log_dropped_total";
+                     name == "remora_access_log_dropped_total" || name.starts_with("remora_config_");
     CHECK(own);
   }
 }
@@ -187,4 +187,14 @@ TEST_CASE("the queries and alerts in docs/metrics.md name metrics that exist") {
 }
 
 }  // namespace
+TEST_CASE("reloads are counted by how they ended, and whether the last one was rejected") {
+  ProcessInfo info = process();
+  info.reloads = {.succeeded = 3, .rejected = 2, .last_success = 1700000000, .last_rejected = true};
+  const std::string text = exposition({}, {}, info);
+  CHECK(has_line(text, R"(remora_config_reloads_total{result="success"} 3)"));
+  CHECK(has_line(text, R"(remora_config_reloads_total{result="rejected"} 2)"));
+  CHECK(has_line(text, "remora_config_last_reload_success_timestamp_seconds 1700000000"));
+  CHECK(has_line(text, "remora_config_last_reload_rejected 1"));
+}
+
 }  // namespace remora::proxy

@@ -1,0 +1,118 @@
+// What a reload says it changes: a table of pairs of files.
+#include "config/diff.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/load.h"
+
+using namespace remora;
+using namespace remora::config;
+
+namespace {
+
+constexpr std::string_view kBase = R"(
+[[listener]]
+name = "in"
+address = "127.0.0.1:1"
+[[listener.route]]
+cluster = "b"
+[[cluster]]
+name = "a"
+endpoints = ["10.0.0.1:80", "10.0.0.2:80"]
+[[cluster]]
+name = "b"
+endpoints = ["10.0.0.3:80"]
+)";
+
+Config load(std::string_view text) {
+  auto config = load_text(text, "f.toml", [](const std::string&) { return std::nullopt; });
+  if (!config) FAIL(config.error().front().to_string());
+  return std::move(*config);
+}
+
+// kBase with a piece replaced, or with `to` before it if `from` is empty.
+std::string with(std::string_view from, std::string_view to) {
+  std::string text(kBase);
+  if (from.empty()) return std::string(to) + text;
+  const auto at = text.find(from);
+  if (at == std::string::npos) FAIL(from);
+  return text.replace(at, from.size(), to);
+}
+
+std::vector<std::string> lines(const Config& before, const Config& after) {
+  std::vector<std::string> all;
+  for (const Change& change : diff(before, after)) all.push_back(change.to_string());
+  return all;
+}
+
+struct Row {
+  std::string after;
+  std::vector<std::string> lines;
+};
+
+}  // namespace
+
+TEST_CASE("a file that says the same changes nothing") {
+  CHECK(diff(load(kBase), load(kBase)).empty());
+  CHECK(diff(load(kBase), load(with("", "[log]\nlevel = \"info\"\n"))).empty());
+  // The same, in another order: routes mean clusters, not their places.
+  const std::string turned = R"(
+[[cluster]]
+name = "b"
+endpoints = ["10.0.0.3:80"]
+[[cluster]]
+name = "a"
+endpoints = ["10.0.0.2:80", "10.0.0.1:80"]
+[[listener]]
+name = "in"
+address = "127.0.0.1:1"
+[[listener.route]]
+cluster = "b"
+)";
+  CHECK(diff(load(kBase), load(turned)).empty());
+}
+
+TEST_CASE("every kind of change is named, and so is its way back") {
+  const std::vector<Row> rows{
+      {with("", "[runtime]\nworkers = 2\ndrain_timeout = \"1s\"\nzone = \"z\"\nwatch = false\n"),
+       {"changed runtime: drain_timeout, zone, watch",
+        "changed runtime: workers 1 -> 2 (takes effect at restart)"}},
+      {with("", "[overload]\nloop_lag = \"77ms\"\n"), {"changed overload: settings"}},
+      {with("", "[admin]\naddress = \"127.0.0.1:7\"\n"),
+       {"changed admin: address 127.0.0.1:9901 -> 127.0.0.1:7 (takes effect at restart)"}},
+      {with("", "[admin]\nhosts = [\"h.example\"]\n"), {"changed admin: hosts"}},
+      {with("", "[log]\nlevel = \"warn\"\nformat = \"json\"\naccess = { sample = 0.5, format = \"json\" }\n"),
+       {"changed log: level, format, access.format, access.sample"}},
+      {with("", "[log]\naccess = { path = \"off\" }\n"),
+       {"changed log: access.path stdout -> off (takes effect at restart)"}},
+      {with("127.0.0.1:1\"", "127.0.0.1:2\"\nlimits = { connections = 3 }"),
+       {"changed listener in: address 127.0.0.1:1 -> 127.0.0.1:2, limits"}},
+      {with("cluster = \"b\"", "cluster = \"a\""), {"changed listener in: routes"}},
+      {with("cluster = \"b\"", "cluster = \"b\"\ntimeout = \"3s\""), {"changed listener in: routes"}},
+      {with("\"in\"", "\"other\""), {"added listener other", "removed listener in"}},
+      {with("[\"10.0.0.3:80\"]",
+            "[\"10.0.0.3:80\"]\nbalance = \"random\"\ntimeouts = { idle = \"9s\" }\n"
+            "limits = { requests = 4 }\nbreaker = { window = \"9s\" }\n"
+            "health_check = { path = \"/x\" }\nslow_start = \"1s\"\n"
+            "retry = { attempts = 3 }"),
+       {"changed cluster b: balance, timeouts, limits, breaker, health_check, slow_start, retry"}},
+      {with("\"10.0.0.2:80\"",
+            "{ address = \"10.0.0.2:80\", weight = 3, priority = 1, zone = \"z\" }, \"10.0.0.9:80\""),
+       {"changed endpoint 10.0.0.2:80 of cluster a: weight 1 -> 3, zone, priority 0 -> 1",
+        "added endpoint 10.0.0.9:80 of cluster a"}},
+      {with("\"10.0.0.1:80\", ", ""), {"removed endpoint 10.0.0.1:80 of cluster a"}},
+      {with("name = \"a\"", "name = \"c\""), {"added cluster c", "removed cluster a"}},
+      {with("[\"10.0.0.3:80\"]", "[\"10.0.0.3:80\"]\nbreaker = { fallback = { cluster = \"a\" } }"),
+       {"changed cluster b: breaker"}},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.after);
+    const Config after = load(row.after);
+    CHECK(lines(load(kBase), after) == row.lines);
+    CHECK(diff(after, load(kBase)).size() == row.lines.size());
+  }
+}
