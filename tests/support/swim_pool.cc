@@ -85,9 +85,9 @@ SwimPool::SwimPool(Options options)
     for (std::size_t i = 1; i < options.members; ++i) members_[i]->exchange(peer(0), true);
     return;
   }
-  std::vector<std::string> names;
+  std::vector<std::string> names(options.members);
   std::vector<NodeState> everybody(options.members);
-  for (std::size_t i = 0; i < options.members; ++i) names.push_back(name(i));
+  for (std::size_t i = 0; i < options.members; ++i) names[i] = name(i);
   for (std::size_t i = 0; i < options.members; ++i) {
     everybody[i].name = names[i];
     everybody[i].peer = peer(i);
