@@ -130,7 +130,7 @@ void Membership::send(const Peer& to, bool crc, std::string_view message, std::s
 }
 
 void Membership::pass_on(const Record& record) {
-  if (quiet_) return;
+  if (quiet_ && &record != self_) return;
   std::string message;
   encode(Alive{.incarnation = record.incarnation,
                .node = record.name,

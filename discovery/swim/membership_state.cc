@@ -188,7 +188,6 @@ void Membership::refute(std::uint32_t accused, std::string_view accuser) {
   const std::uint32_t least = std::max(self_->incarnation, accused);
   self_->incarnation = least == kLast ? kLast : least + 1;
   set_health(1);
-  quiet_ = false;
   pass_on(*self_);
   effects_.on_change(*self_, Change::kRefuted, accuser);
 }

@@ -14,7 +14,9 @@ using test::peer;
 using test::Rig;
 using Lines = std::vector<std::string>;
 
-TEST_CASE("swim: news is taken by incarnation, and for one incarnation dead beats suspect beats alive") {
+TEST_CASE(
+    "swim: news is taken by incarnation, and for one incarnation dead "
+    "beats suspect beats alive") {
   Rig rig;
   rig.alive("a", 2);
   CHECK(rig.take_changes() == Lines{"a joined"});
@@ -43,7 +45,8 @@ TEST_CASE("swim: news is taken by incarnation, and for one incarnation dead beat
 }
 
 TEST_CASE(
-    "swim: an accusation of ourselves is contradicted at once with a higher incarnation, and costs health") {
+    "swim: an accusation of ourselves is contradicted at once with a "
+    "higher incarnation, and costs health") {
   Rig rig;
   rig.alive("a", 2);
   rig.suspect("self", "a", 7);
@@ -71,6 +74,29 @@ TEST_CASE("swim: what the pool remembers of our former life is outdone") {
   CHECK(rig.membership.self().meta.empty());
 }
 
+TEST_CASE(
+    "swim: a newcomer to a large pool passes on who it is itself, and "
+    "not what the pool knows") {
+  for (const std::size_t members : {Membership::kStorm, Membership::kStorm + 1}) {
+    Rig rig;
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i + 1 < members; ++i) names.push_back("m" + std::to_string(i));
+    // In the middle of the list stands what the pool remembers of our former
+    // life.
+    names.insert(names.begin() + 10, "self");
+    std::vector<NodeState> nodes(members);
+    for (std::size_t i = 0; i < members; ++i) {
+      nodes[i].name = names[i];
+      nodes[i].peer = peer(names[i] == "self" ? 1 : 2);
+      nodes[i].incarnation = 7;
+    }
+    CHECK(rig.membership.merge(nodes, rig.now));
+    CHECK(rig.membership.size() == members);
+    CHECK(rig.membership.self().incarnation == 8);
+    CHECK(rig.membership.news() == (members > Membership::kStorm ? 1 : members));
+  }
+}
+
 TEST_CASE("swim: a ping is acked to its source, and one for another member is not") {
   Rig rig;
   rig.hear(Ping{.sequence = 4, .node = "self", .source = {}, .source_node = {}}, 9);
@@ -88,7 +114,8 @@ TEST_CASE("swim: a ping is acked to its source, and one for another member is no
 }
 
 TEST_CASE(
-    "swim: a ping for somebody else is relayed, its ack keeps the number, and silence is told if wanted") {
+    "swim: a ping for somebody else is relayed, its ack keeps the "
+    "number, and silence is told if wanted") {
   Rig rig;
   const auto ask = [&](std::uint32_t sequence, bool nack) {
     rig.sent.clear();
@@ -119,7 +146,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "swim: a silent member is pinged, asked for by others and on a stream, suspected, and declared dead") {
+    "swim: a silent member is pinged, asked for by others and on a "
+    "stream, suspected, and declared dead") {
   Rig rig;
   rig.alive("a", 2);
   rig.run(1001ms);
@@ -175,7 +203,8 @@ TEST_CASE("swim: a suspect hears of it with its next ping") {
 }
 
 TEST_CASE(
-    "swim: a name in use does not move, that of one who left does, and that of a dead one when allowed") {
+    "swim: a name in use does not move, that of one who left does, and "
+    "that of a dead one when allowed") {
   Rig rig({.dead_reclaim = 10s});
   rig.alive("a", 2);
   rig.alive("a", 3, 9);
@@ -197,7 +226,9 @@ TEST_CASE(
   CHECK(rig.membership.self().peer == peer(1));
 }
 
-TEST_CASE("swim: a member of versions that would break the pool's exchanges does not get in") {
+TEST_CASE(
+    "swim: a member of versions that would break the pool's exchanges "
+    "does not get in") {
   Rig rig;
   const auto versions = [](std::array<std::uint8_t, 6> value) { return Versions{value}; };
   for (const auto& bad :
@@ -214,7 +245,9 @@ TEST_CASE("swim: a member of versions that would break the pool's exchanges does
   CHECK(rig.changes.empty());
 }
 
-TEST_CASE("swim: a peer's word that somebody is dead only makes him suspect, that he left is believed") {
+TEST_CASE(
+    "swim: a peer's word that somebody is dead only makes him suspect, "
+    "that he left is believed") {
   Rig rig;
   rig.alive("a", 2);
   rig.alive("b", 3);
@@ -249,7 +282,9 @@ TEST_CASE("swim: who leaves says so, and listens to nothing about himself any mo
   CHECK(rig.sent_as("ping").empty());
 }
 
-TEST_CASE("swim: packets beyond the rate are not read, members beyond the limit not taken") {
+TEST_CASE(
+    "swim: packets beyond the rate are not read, members beyond the "
+    "limit not taken") {
   Rig rig({.members_max = 50, .packets_per_second = 100});
   for (std::uint32_t i = 0; i < 100; ++i) rig.alive("m" + std::to_string(i), 2);
   CHECK(rig.membership.size() == 50);
@@ -274,7 +309,9 @@ TEST_CASE("swim: after a long sleep nobody is accused of what we did not hear") 
   CHECK(rig.membership.health() >= 1);
 }
 
-TEST_CASE("swim: random datagrams change nothing, and datagrams sent stay below the size of a packet") {
+TEST_CASE(
+    "swim: random datagrams change nothing, and datagrams sent stay "
+    "below the size of a packet") {
   Rig rig;
   const std::string meta(kMetaBytes, 'x');
   for (std::uint8_t i = 2; i < 40; ++i) rig.alive("m" + std::to_string(i), i, 1, meta);
