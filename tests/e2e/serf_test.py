@@ -13,7 +13,7 @@ from processes import Lines
 
 MEMBER = os.environ.get("SWIM_MEMBER", "")
 KEY = bytes(range(32))
-PATIENCE = 60  # of the longest: a suspicion that nobody confirms, on a machine that is busy
+PATIENCE = 90  # of the longest: a suspicion that nobody confirms, on a machine that is busy
 
 
 def free_port(address):
@@ -55,7 +55,7 @@ class Agent(Process):
         self.rpc = f"{address}:{rpc}"
         encrypt = ["-encrypt", base64.b64encode(key).decode()] if key else []
         super().__init__(name, address, ["serf", "agent", "-node", name, "-bind", f"{address}:{self.port}", "-rpc-addr", self.rpc,
-                                         "-profile", "local", "-log-level", "warn", *encrypt], stdin=subprocess.DEVNULL)
+                                         "-profile", "lan", "-log-level", "warn", *encrypt], stdin=subprocess.DEVNULL)
 
     def command(self, *words):
         return subprocess.run(["serf", *words[:1], f"-rpc-addr={self.rpc}", *words[1:]], capture_output=True, text=True, timeout=PATIENCE,
@@ -124,6 +124,9 @@ class Pool(TestCase):
                 continue
             # Ours forgets the dead and those who left after a while; Serf remembers them for a day.
             gone = {"dead": {"failed"} if isinstance(one, Agent) else {"dead", "unknown"}, "left": {"left", "unknown"}}
+            if isinstance(one, Agent) and name.startswith("s"):
+                # Serf tells Serf of a departure by a message of its own, which a small pool may miss: then it has failed.
+                gone["left"] = {"left", "failed"}
             eventually(lambda o=one, e=gone.get(state, {state}): o.sees(name) in e, f"{one.name} sees {name} as {state}", PATIENCE)
 
     def leave(self):

@@ -59,7 +59,7 @@ class Program final : public Effects {
       : random_(self.address[3] * 65536U + self.port),
         installed_(key.empty() || keyring_.install(key)),
         wire_({}, keyring_),
-        membership_(Settings::local(), {.name = name, .peer = self, .meta = serf_tags(tag)}, wire_, *this,
+        membership_(Settings::lan(), {.name = name, .peer = self, .meta = serf_tags(tag)}, wire_, *this,
                     random_, clock_now()),
         udp_(bound(self, SOCK_DGRAM)),
         tcp_(bound(self, SOCK_STREAM)) {
