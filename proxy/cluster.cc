@@ -272,6 +272,7 @@ void Cluster::on_transition(const ClusterEndpoint* endpoint, const CircuitBreake
 ClusterReport Cluster::report() const {
   ClusterReport report{.name = settings_->name, .stats = stats_, .endpoints = {}};
   report.stats.pending = queue_.size();
+  report.endpoints.reserve(endpoints_.size());
   for (const auto& endpoint : endpoints_) {
     report.endpoints.push_back({.name = endpoint->info.name,
                                 .address = endpoint->address_text,

@@ -9,17 +9,14 @@
 namespace remora::proxy {
 namespace {
 
-using Labels = MetricFamilies::Labels;
-
 void add_requests(MetricFamilies& out, const WorkerReport& total) {
   constexpr std::array<std::string_view, 6> kCodes{"0", "1xx", "2xx", "3xx", "4xx", "5xx"};
   out.counter("remora_requests_total",
               "Finished requests by class of the status sent; 0: the client left before one was.");
   for (const ExchangeReport& exchange : total.exchanges) {
     for (std::size_t i = 0; i < kCodes.size(); ++i) {
-      out.add(
-          {{"listener", exchange.listener}, {"cluster", exchange.cluster}, {"code", std::string(kCodes[i])}},
-          exchange.stats.codes[i]);
+      out.add({{"listener", exchange.listener}, {"cluster", exchange.cluster}, {"code", kCodes[i]}},
+              exchange.stats.codes[i]);
     }
   }
   out.histogram("remora_request_seconds", "Time from a request's complete head to the end of its exchange.");
@@ -40,7 +37,7 @@ void add_listeners(MetricFamilies& out, const WorkerReport& total) {
   out.counter("remora_local_replies_total", "Responses that Remora made itself because of the flag.");
   for (const ListenerReport& listener : total.listeners) {
     for (std::size_t i = 1; i < kFlagCount; ++i) {  // 0 is no flag
-      out.add({{"listener", listener.name}, {"flag", std::string(to_string(static_cast<Flag>(i)))}},
+      out.add({{"listener", listener.name}, {"flag", to_string(static_cast<Flag>(i))}},
               listener.stats.local_replies[i]);
     }
   }
@@ -52,15 +49,11 @@ void add_listeners(MetricFamilies& out, const WorkerReport& total) {
   add_per_listener(out, total, [](const ListenerStats& s) { return s.bytes.sent; });
 }
 
-Labels endpoint_labels(const ClusterReport& cluster, const EndpointReport& endpoint) {
-  return {{"cluster", cluster.name}, {"endpoint", endpoint.address}};
-}
-
 // One sample per endpoint.
 void add_per_endpoint(MetricFamilies& out, const WorkerReport& total, std::uint64_t EndpointStats::* number) {
   for (const ClusterReport& cluster : total.clusters) {
     for (const EndpointReport& endpoint : cluster.endpoints) {
-      out.add(endpoint_labels(cluster, endpoint), endpoint.stats.*number);
+      out.add({{"cluster", cluster.name}, {"endpoint", endpoint.address}}, endpoint.stats.*number);
     }
   }
 }
@@ -70,17 +63,17 @@ void add_connections(MetricFamilies& out, const WorkerReport& total) {
   for (const ListenerReport& listener : total.listeners) {
     out.add({{"side", "downstream"}, {"listener", listener.name}}, listener.stats.connections_active);
   }
-  const auto upstream = [](const ClusterReport& cluster, const EndpointReport& endpoint) {
-    return Labels{{"side", "upstream"}, {"cluster", cluster.name}, {"endpoint", endpoint.address}};
-  };
   for (const ClusterReport& cluster : total.clusters) {
     for (const EndpointReport& endpoint : cluster.endpoints) {
-      Labels active = upstream(cluster, endpoint);
-      Labels idle = active;
-      active.push_back({"state", "active"});
-      idle.push_back({"state", "idle"});
-      out.add(active, endpoint.stats.connections_active);
-      out.add(idle, endpoint.stats.connections_idle);
+      const auto add = [&](std::string_view state, std::uint64_t number) {
+        out.add({{"side", "upstream"},
+                 {"cluster", cluster.name},
+                 {"endpoint", endpoint.address},
+                 {"state", state}},
+                number);
+      };
+      add("active", endpoint.stats.connections_active);
+      add("idle", endpoint.stats.connections_idle);
     }
   }
   out.counter("remora_connections_total", "Connections accepted from clients, or opened to endpoints.");
@@ -89,7 +82,8 @@ void add_connections(MetricFamilies& out, const WorkerReport& total) {
   }
   for (const ClusterReport& cluster : total.clusters) {
     for (const EndpointReport& endpoint : cluster.endpoints) {
-      out.add(upstream(cluster, endpoint), endpoint.stats.connections_total);
+      out.add({{"side", "upstream"}, {"cluster", cluster.name}, {"endpoint", endpoint.address}},
+              endpoint.stats.connections_total);
     }
   }
 }
