@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/address.h"
@@ -29,6 +30,22 @@ struct ListenerTotals final : Counted<ListenerTotals> {
   std::map<std::string, Ref<ExchangeCounter>> exchanges;  // by cluster, those of the latest configuration
 };
 
+// By cluster: whether the listener's routes, or the fallbacks of the clusters they lead to, lead there.
+inline std::vector<bool> reached_clusters(const config::Config& config, const config::Listener& listener) {
+  std::vector<bool> reached(config.clusters.size());
+  for (const config::Route& route : listener.routes) {
+    const auto* const forward = std::get_if<config::Forward>(&route.action);
+    if (forward == nullptr) continue;
+    for (const config::WeightedCluster& to : forward->clusters) {
+      reached[to.cluster] = true;
+      const auto* const fallback =
+          std::get_if<config::WeightedCluster>(&config.clusters[to.cluster].fallback);
+      if (fallback != nullptr) reached[fallback->cluster] = true;
+    }
+  }
+  return reached;
+}
+
 struct ListenerContext final : Counted<ListenerContext> {
   // The listener at `index`. `from`: its router, clusters and states are those of the snapshot's
   // configuration.
@@ -41,7 +58,8 @@ struct ListenerContext final : Counted<ListenerContext> {
         clusters(upstreams.clusters()),
         totals(std::move(counts)),
         stats(totals->stats),
-        pseudonym(via) {
+        pseudonym(via),
+        reached(reached_clusters(*config, settings)) {
     decltype(totals->exchanges) next;
     const auto count_at = [&](const std::string& name) {
       const auto known = totals->exchanges.find(name);
@@ -76,6 +94,7 @@ struct ListenerContext final : Counted<ListenerContext> {
   ListenerStats& stats;
   std::string_view pseudonym;                   // this process's name in Via; outlives the context
   std::vector<Ref<ExchangeCounter>> exchanges;  // by cluster, the last for replies of our own
+  std::vector<bool> reached;                    // by cluster: requests may come there
   bool draining = false;                        // every response is the last of its connection ...
   bool trimmed = false;                         // ... for a while, since Remora is overloaded
 };

@@ -123,6 +123,10 @@ WorkerReport Worker::report() {
     const ListenerContext& context = listener->context();
     report.listeners.push_back({listener->name(), listener->address().to_string(), context.stats});
     for (std::size_t i = 0; i < context.exchanges.size(); ++i) {
+      // Without this the metrics would have listeners times clusters. What was counted before a reload stays.
+      const bool never =
+          i != context.local() && !context.reached[i] && context.exchanges[i]->seconds.count() == 0;
+      if (never) continue;
       const std::string cluster =
           i == context.local() ? std::string(ListenerContext::kLocal) : context.config->clusters[i].name;
       report.exchanges.push_back({listener->name(), cluster, *context.exchanges[i]});

@@ -1,0 +1,117 @@
+"""Which series /metrics has, that nothing a client sends makes another one, and that nobody who looks disturbs it."""
+
+import collections
+import pathlib
+import re
+import signal
+import subprocess
+
+from harness import TestCase, answer, eventually, main, request_bytes, simple_config
+
+DOCUMENT = pathlib.Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+
+EVERYTHING = """
+[cluster.limits]
+connections = 100
+requests = 100
+retries = 10
+[cluster.adaptive_concurrency]
+[cluster.health_check]
+protocol = "tcp"
+[cluster.outlier]
+"""
+
+
+def wide_config(endpoint, listeners, clusters, endpoints, workers, cluster=""):
+    """All listeners lead to all clusters."""
+    text = f'[runtime]\nworkers = {workers}\n[admin]\naddress = "127.0.0.1:0"\n'
+    weighted = ", ".join(f'{{ name = "c{i}", weight = 1 }}' for i in range(clusters))
+    for i in range(listeners):
+        text += f'[[listener]]\nname = "l{i}"\naddress = "127.0.0.1:0"\n[[listener.route]]\nclusters = [{weighted}]\n'
+    for i in range(clusters):
+        addresses = ", ".join(f'"127.0.{i}.{j + 1}:{endpoint[1]}"' for j in range(endpoints))
+        text += f'[[cluster]]\nname = "c{i}"\nendpoints = [{addresses}]\n{cluster}'
+    return text
+
+
+def by_owner(samples):
+    """How many series there are by the labels that say what they are about."""
+    count = collections.Counter()
+    for series in samples:
+        labels = set(re.findall(r'[{,](\w+)="', series))
+        count[" and ".join(label for label in ("listener", "cluster", "endpoint", "worker") if label in labels)] += 1
+    return count
+
+
+def documented():
+    """{owner: (fewest series, most)}"""
+    rows = re.findall(r"^\| a `([\w`, ]+)` \| (\d+) \| (\d+) \|", DOCUMENT.read_text(encoding="utf-8"), re.M)
+    return {owner.replace("`, `", " and "): (int(fewest), int(most)) for owner, fewest, most in rows}
+
+
+class Series(TestCase):
+    def test_as_many_as_documented(self):
+        rows = documented()
+        self.assertEqual({"listener", "listener and cluster", "cluster", "cluster and endpoint", "worker"}, set(rows))
+        backend = self.backend(address=("0.0.0.0", 0))
+        listeners, clusters, endpoints, workers = 2, 3, 4, 2
+        objects = {"listener": listeners, "listener and cluster": listeners * (clusters + 1), "cluster": clusters,
+                   "cluster and endpoint": clusters * endpoints, "worker": workers}
+        for index, cluster in enumerate(("", EVERYTHING)):
+            with self.subTest(cluster=cluster):
+                proxy = self.remora(wide_config(backend.address, listeners, clusters, endpoints, workers, cluster))
+                counted = by_owner(proxy.metrics())
+                del counted[""]  # the process
+                self.assertEqual({owner: number * rows[owner][index] for owner, number in objects.items()}, counted)
+
+    def test_no_request_makes_one(self):
+        """3,000 requests, each with a path, host, method, query, field and status of its own."""
+        def script(upstream, request):
+            upstream.body(request)
+            number = int(request.target.rpartition("?n=")[2])
+            upstream.send(b"HTTP/1.1 %d Status\r\nX-Field-%d: x\r\nContent-Length: 0\r\n\r\n" % (
+                200 + number % 400, number))
+        backend = self.backend(script)
+        proxy = self.remora(simple_config([backend.endpoint], route='prefix = "/app"', extra="""
+[log.access]
+path = "off"
+""", cluster="[cluster.breaker]\nenabled = false"))
+        before = set(proxy.metrics())
+        client = self.client(proxy.address("in"))
+        statuses = collections.Counter()
+        for start in range(0, 3000, 50):
+            for n in range(start, start + 50):
+                path = f"/app/{n}" if n % 3 else f"/nowhere/{n}"
+                client.send(request_bytes(f"METHOD{n}", f"{path}?n={n}", [(f"X-Field-{n}", f"{n}")],
+                                          body=b"", host=f"host-{n}.test"))
+            for n in range(start, start + 50):
+                statuses[client.response(f"METHOD{n}").status] += 1
+        self.assertGreater(len(statuses), 350)
+        self.assertEqual(set(), set(proxy.metrics()) ^ before)
+        samples = proxy.metrics()
+        for code, cluster in (("2xx", "app"), ("3xx", "app"), ("5xx", "app"), ("4xx", "-")):
+            expected = sum(count for status, count in statuses.items() if f"{status // 100}xx" == code)
+            key = f'remora_requests_total{{cluster="{cluster}",code="{code}",listener="in"}}'
+            if code == "4xx":
+                expected = 1000  # no route
+            self.assertEqual(expected, samples[key], key)
+
+    def test_whoever_looks_changes_nothing(self):
+        """A late event loop is shown to every scraper, and as often as they look."""
+        backend = self.backend(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+        proxy = self.remora(simple_config([backend.endpoint]))
+        name = 'remora_loop_lag_seconds{worker="0"}'
+        proxy.signal(signal.SIGSTOP)
+        try:
+            with self.assertRaises(subprocess.TimeoutExpired):
+                proxy.process.wait(0.5)
+        finally:
+            proxy.signal(signal.SIGCONT)
+        seen = eventually(lambda: (lag := proxy.metrics()[name]) > 0.3 and lag, "the lag is shown")
+        for _ in range(5):
+            proxy.admin("/clusters")
+            self.assertGreaterEqual(proxy.metrics()[name], seen)
+
+
+if __name__ == "__main__":
+    main()
