@@ -1,0 +1,178 @@
+"""The alerts of deploy/prometheus/remora.rules.yaml: each fires on its cause and not without it (promtool test rules),
+and rules, docs/metrics.md and docs/operations.md say the same."""
+
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RULES = ROOT / "deploy" / "prometheus" / "remora.rules.yaml"
+METRICS = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+WHO = 'job="remora",instance="i"'
+END = 480  # minutes into the series at which the alerts are looked at
+
+APP = f'{WHO},cluster="app"'
+ENDPOINT = f'{APP},endpoint="a:1"'
+
+
+def counted(series, per_minute):
+    return series, f"0+{per_minute}x{END}"
+
+
+def always(series, value):
+    return series, f"{value}+0x{END}"
+
+
+def requests(good, bad):
+    labels = f'{APP},listener="in"'
+    return [counted(f'remora_requests_total{{{labels},code="2xx"}}', good),
+            counted(f'remora_requests_total{{{labels},code="5xx"}}', bad)]
+
+
+def retries(success, failure):
+    return [counted(f'remora_retries_total{{{APP},outcome="success"}}', success),
+            counted(f'remora_retries_total{{{APP},outcome="failure"}}', failure)]
+
+
+def checks(passed, failed):
+    return [counted(f'remora_health_checks_total{{{ENDPOINT},result="pass"}}', passed),
+            counted(f'remora_health_checks_total{{{ENDPOINT},result="fail"}}', failed)]
+
+
+def one(name, labels, wrong, right):
+    """A gauge with its value when something is wrong, and when it is not."""
+    series = f"{name}{{{labels}}}"
+    return [always(series, wrong)], [always(series, right)]
+
+
+def counter(name, labels):
+    series = f"{name}{{{labels}}}"
+    return [counted(series, 2)], [always(series, 7)]  # what happened long ago is no alert
+
+
+def descriptors(used):
+    return [always(f"process_open_fds{{{WHO}}}", used), always(f"process_max_fds{{{WHO}}}", 100),
+            always(f'remora_build_info{{{WHO},version="1"}}', 1)]
+
+
+WORKER = f'{WHO},worker="0"'
+LISTENER = f'{WHO},listener="in"'
+WHOLE = f'{APP},endpoint="*"'
+# alert: (series on which it fires, series on which it does not)
+CASES = {
+    "RemoraErrorBudgetBurnsFast": (requests(980, 20), requests(990, 10)),
+    "RemoraErrorBudgetBurnsSlowly": (requests(990, 10), requests(995, 5)),
+    "RemoraNoEndpoints": one("remora_endpoint_available", ENDPOINT, 0, 1),
+    "RemoraBreakerOpen": one("remora_breaker_state", ENDPOINT, 2, 1),
+    "RemoraClusterBreakerOpen": one("remora_breaker_state", WHOLE, 2, 0),
+    "RemoraEndpointFlaps": ([counted(f'remora_breaker_transitions_total{{{ENDPOINT},to="open"}}', 1)],
+                            [always(f'remora_breaker_transitions_total{{{ENDPOINT},to="open"}}', 9)]),
+    "RemoraEndpointOut": one("remora_endpoint_available", ENDPOINT, 0, 1),
+    "RemoraPanic": one("remora_cluster_panic", APP, 1, 0),
+    "RemoraHealthCheckUnsteady": (checks(80, 20), checks(95, 5)),
+    "RemoraEjectionSuppressed": counter("remora_ejections_suppressed_total", APP),
+    "RemoraRetryBudgetExhausted": counter("remora_retry_budget_exhausted_total", APP),
+    "RemoraRetriesHideFailures": (requests(100, 0) + retries(6, 0), requests(100, 0) + retries(4, 0)),
+    "RemoraRetriesInVain": (retries(1, 2), retries(2, 1)),
+    "RemoraFallbackAnswers": counter("remora_fallbacks_total", APP),
+    "RemoraLimitHit": counter("remora_limit_hits_total", f'{APP},limit="requests"'),
+    "RemoraPendingTimeouts": counter("remora_pending_timeouts_total", APP),
+    "RemoraOverloaded": one("remora_load_level", WORKER, 2, 1),
+    "RemoraLoopLag": one("remora_loop_lag_seconds", WORKER, 0.2, 0.05),
+    "RemoraFileDescriptors": (descriptors(81), descriptors(79)),
+    "RemoraAcceptPaused": counter("remora_accept_paused_total", LISTENER),
+    "RemoraAccessLogDropped": counter("remora_access_log_dropped_total", WHO),
+    "RemoraDown": one("up", WHO, 0, 1),
+}
+
+
+def rules():
+    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def alerts():
+    return {rule["alert"]: rule for rule in rules() if "alert" in rule}
+
+
+def promtool(*arguments):
+    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def rule_test(name, series, fires):
+    expected = [{"labels": "{}", "value": 1}] if fires else []
+    return {"name": f"{name} {'fires' if fires else 'is silent'}", "interval": "1m",
+            "input_series": [{"series": line, "values": values} for line, values in series],
+            "promql_expr_test": [{"expr": f'count(ALERTS{{alertname="{name}",alertstate="firing"}})',
+                                  "eval_time": f"{END}m", "exp_samples": expected}]}
+
+
+class Alerts(unittest.TestCase):
+    maxDiff = None
+
+    def test_promtool_accepts_the_rules(self):
+        status, said = promtool("check", "rules", str(RULES))
+        self.assertEqual(0, status, said)
+
+    def test_each_fires_on_its_cause_and_is_silent_without(self):
+        self.assertEqual(set(alerts()), set(CASES))
+        tests = [rule_test(name, series, fires) for name, (wrong, right) in CASES.items()
+                 for series, fires in ((wrong, True), (right, False))]
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "tests.yaml")
+            with open(path, "w", encoding="utf-8") as out:
+                yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}, out)
+            status, said = promtool("test", "rules", path)
+        self.assertEqual(0, status, said)
+
+    def test_each_says_how_bad_it_is_and_what_to_do(self):
+        for name, rule in alerts().items():
+            with self.subTest(name):
+                self.assertIn(rule["labels"]["severity"], ("page", "ticket"))
+                self.assertEqual({"summary", "description", "runbook"}, set(rule["annotations"]))
+                self.assertEqual(f"docs/operations.md#{name.lower()}", rule["annotations"]["runbook"])
+                section = re.search(rf"^### {name}\n(.*?)(?=^#|\Z)", OPERATIONS, re.M | re.S)
+                self.assertIsNotNone(section, "a run book")
+                self.assertIn("**Look at**", section[1])
+                self.assertIn("**Do**", section[1])
+
+    def test_the_table_in_the_documentation_is_the_rules(self):
+        rows = re.findall(r"^\| \[(\w+)\]\(operations\.md#(\w+)\) \| `(.*)` \| (\w+) \| (\w+) \|$", METRICS, re.M)
+        written = [(name, anchor, " ".join(expression.split()), hold, severity)
+                   for name, anchor, expression, hold, severity in rows]
+        self.assertEqual([(name, name.lower(), rule["expr"], rule["for"], rule["labels"]["severity"])
+                          for name, rule in alerts().items()], written)
+
+    def test_the_rules_use_metrics_that_are_documented(self):
+        documented = set(re.findall(r"^\| `(\w+)", METRICS, re.M))
+        recorded = {rule["record"] for rule in rules() if "record" in rule}
+        for rule in rules():
+            for name in re.findall(r"\b(?:remora|process)[\w:]+", rule["expr"]):
+                name = re.sub(r"_bucket$", "", name)
+                self.assertTrue(name in documented or name in recorded or "remora.*" in rule["expr"], name)
+
+
+class RunBooks(unittest.TestCase):
+    def test_every_flag_has_a_row(self):
+        source = (ROOT / "proxy" / "flag.h").read_text(encoding="utf-8")
+        names = re.findall(r'"([A-Z]{2,3})"', source[source.index("kNames{"):])
+        self.assertGreater(len(names), 15)
+        rows = re.findall(r"^\| `([A-Z]+)` \| [^|]+ \| [^|]+ \| [^|]+ \|$", OPERATIONS, re.M)
+        self.assertEqual(set(names), set(rows))
+
+    def test_its_links_lead_somewhere(self):
+        anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-")
+                   for title in re.findall(r"^#+ (.*)$", OPERATIONS, re.M)}
+        for target in re.findall(r"\]\(#([\w-]+)\)", OPERATIONS):
+            self.assertIn(target, anchors)
+
+
+if __name__ == "__main__":
+    unittest.main()
