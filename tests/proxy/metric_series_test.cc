@@ -1,9 +1,12 @@
 // Which series there are: those of the configuration, whatever clients send.
 #include <doctest/doctest.h>
 
+#include <initializer_list>
 #include <set>
 #include <sstream>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "proxy/metrics.h"
 #include "tests/proxy/metrics_fixture.h"
@@ -57,6 +60,12 @@ std::set<std::string> series_of(World& w) {
   return names;
 }
 
+std::string joined(std::initializer_list<std::string_view> parts) {
+  std::string text;
+  for (const std::string_view part : parts) text += part;
+  return text;
+}
+
 }  // namespace
 
 TEST_CASE("no method, path, host, field or status makes a series") {
@@ -66,11 +75,12 @@ TEST_CASE("no method, path, host, field or status makes a series") {
   REQUIRE(before.size() > 100);
   for (int i = 0; i < 3000; ++i) {
     const std::string n = std::to_string(i);
-    World::answer(backend, "HTTP/1.1 " + std::to_string(200 + i % 800) + " OK\r\nContent-Length: 0\r\nX-" +
-                               n + ": y\r\n\r\n");
+    World::answer(backend, joined({"HTTP/1.1 ", std::to_string(200 + i % 800),
+                                   " OK\r\nContent-Length: 0\r\nX-", n, ": y\r\n\r\n"}));
     const auto client = w.client(0);
-    client->send("M" + n + " " + (i % 3 == 0 ? "/" : "/app/") + n + "?q" + n + " HTTP/1.1\r\nHost: h" + n +
-                 ".test\r\nX-Field-" + n + ": " + n + "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    client->send(
+        joined({"M", n, i % 3 == 0 ? " /" : " /app/", n, "?q", n, " HTTP/1.1\r\nHost: h", n,
+                ".test\r\nX-Field-", n, ": ", n, "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"}));
     w.settle();
     REQUIRE(client->received().starts_with("HTTP/1.1 "));
   }
@@ -103,7 +113,7 @@ TEST_CASE("the series of an endpoint go with it, those of the others stay and ke
     resolved.address = *Address::parse(address);
     return resolved;
   };
-  const auto with = [&](std::vector<const char*> addresses) {
+  const auto with = [&](const std::vector<const char*>& addresses) {
     std::vector<std::vector<proxy::ResolvedEndpoint>> endpoints{
         {}, {endpoint("10.0.0.2:80")}, {endpoint("10.0.0.3:80")}};
     for (const char* address : addresses) endpoints[0].push_back(endpoint(address));
