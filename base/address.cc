@@ -85,6 +85,21 @@ Address Address::unix_path(std::string_view path) {
   return address;
 }
 
+std::optional<Address> Address::from_bytes(std::string_view bytes, std::uint16_t port) {
+  Address address;
+  if (bytes.size() != 4 && bytes.size() != 16) return std::nullopt;
+  address.port_ = port;
+  address.kind_ = bytes.size() == 4 ? Kind::kIpv4 : Kind::kIpv6;
+  std::memcpy(address.bytes_.data(), bytes.data(), bytes.size());
+  if (const std::uint8_t* mapped = mapped_ipv4(address); mapped != nullptr) {
+    std::array<std::uint8_t, 16> plain{};
+    std::copy_n(mapped, 4, plain.begin());
+    address.bytes_ = plain;
+    address.kind_ = Kind::kIpv4;
+  }
+  return address;
+}
+
 std::optional<Address> Address::from_sockaddr(const sockaddr* addr) {
   Address address;
   if (addr->sa_family == AF_INET) {

@@ -25,6 +25,8 @@ class Address final {
   // An IP literal without a port: "10.0.0.1", "::1", "[::1]".
   static std::optional<Address> parse_ip(std::string_view host, std::uint16_t port);
   static std::optional<Address> from_sockaddr(const sockaddr* addr);
+  // 4 or 16 bytes in network order, else nullopt; an IPv4-mapped one is IPv4.
+  static std::optional<Address> from_bytes(std::string_view bytes, std::uint16_t port);
   static Address unix_path(std::string_view path);
 
   Kind kind() const { return kind_; }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "base/address.h"
 #include "base/error.h"
@@ -51,6 +52,27 @@ struct ListenOptions {
   bool reuse_port = true;
 };
 
+// A bound UDP socket. Destroying it closes it, and no callback comes after. Not to be destroyed inside its
+// receiver's callback: bury it in the Turn.
+class DatagramSocket {
+ public:
+  virtual ~DatagramSocket() = default;
+  // The bound address, with the real port when 0 was asked for.
+  virtual const Address& address() const = 0;
+  // Sends one datagram, or loses it: the network does not tell, and neither does this.
+  virtual void send(const Address& to, std::string_view bytes) = 0;
+};
+
+// Who gets the datagrams. Outlives the socket.
+class DatagramReceiver {
+ public:
+  // One whole datagram; valid until the call returns.
+  virtual void on_datagram(const Address& from, std::string_view bytes) = 0;
+
+ protected:
+  ~DatagramReceiver() = default;
+};
+
 class Network {
  public:
   virtual ~Network() = default;
@@ -62,6 +84,10 @@ class Network {
   // Starts connecting. The stream is returned at once; events get on_open or on_closed later, never inside
   // this call. There is no timeout: the caller has a timer and destroys the stream. Destroying it cancels.
   virtual std::unique_ptr<Stream> connect(const Address& address, Stream::Events& events) = 0;
+
+  // A UDP socket at an IP address, which nobody else has. Errors: as listen().
+  virtual Result<std::unique_ptr<DatagramSocket>> bind_datagrams(const Address& address,
+                                                                 DatagramReceiver& receiver) = 0;
 };
 
 }  // namespace remora::net

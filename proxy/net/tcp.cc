@@ -8,6 +8,7 @@
 
 #include "base/timer_wheel.h"
 #include "proxy/net/listen_socket.h"
+#include "proxy/net/udp.h"
 #include "proxy/net/uv_error.h"
 #include "proxy/net/uv_stream.h"
 
@@ -134,6 +135,11 @@ Result<std::unique_ptr<Listener>> UvNetwork::listen(const Address& address, cons
     return std::unexpected(uv_error(status, Attempt::kListen, address.to_string()));
   }
   return listener;
+}
+
+Result<std::unique_ptr<DatagramSocket>> UvNetwork::bind_datagrams(const Address& address,
+                                                                  DatagramReceiver& receiver) {
+  return bind_udp(*context_, address, receiver);
 }
 
 std::unique_ptr<Stream> UvNetwork::connect(const Address& address, Stream::Events& events) {

@@ -57,6 +57,50 @@ class FakeListener final : public net::Listener {
   MemberTimer<FakeListener, &FakeListener::try_again> retry_{*this};
 };
 
+class FakeDatagrams final : public net::DatagramSocket {
+ public:
+  FakeDatagrams(FakeNetwork& network, Address address, net::DatagramReceiver& receiver)
+      : network_(network), address_(std::move(address)), receiver_(receiver) {
+    network_.datagram_sockets_.push_back(this);
+  }
+  ~FakeDatagrams() override { std::erase(network_.datagram_sockets_, this); }
+  const Address& address() const override { return address_; }
+  void send(const Address& to, std::string_view bytes) override {
+    network_.datagrams_.push_back({address_, to, std::string(bytes)});
+  }
+  net::DatagramReceiver& receiver() { return receiver_; }
+
+ private:
+  FakeNetwork& network_;
+  Address address_;
+  net::DatagramReceiver& receiver_;
+};
+
+Result<std::unique_ptr<net::DatagramSocket>> FakeNetwork::bind_datagrams(const Address& address,
+                                                                         net::DatagramReceiver& receiver) {
+  if (const auto& error = at(address).listen_error) return std::unexpected(*error);
+  Address bound = address;
+  if (bound.port() == 0) bound.set_port(next_port_++);
+  if (std::ranges::find(datagram_sockets_, bound, &FakeDatagrams::address) != datagram_sockets_.end()) {
+    return std::unexpected(Error(ErrorCode::kAddressInUse, Side::kInternal, Retry::kNo,
+                                 bound.to_string() + ": address already in use"));
+  }
+  return std::make_unique<FakeDatagrams>(*this, bound, receiver);
+}
+
+// To whoever has the address; to nobody if nobody has.
+bool FakeNetwork::deliver_datagram() {
+  if (datagrams_.empty()) return false;
+  const Datagram datagram = std::move(datagrams_.front());
+  datagrams_.pop_front();
+  const auto socket = std::ranges::find(datagram_sockets_, datagram.to, &FakeDatagrams::address);
+  const bool lost = at(datagram.from).datagrams_lost || at(datagram.to).datagrams_lost;
+  if (socket != datagram_sockets_.end() && !lost) {
+    (*socket)->receiver().on_datagram(datagram.from, datagram.bytes);
+  }
+  return true;
+}
+
 Result<std::unique_ptr<net::Listener>> FakeNetwork::listen(const Address& address,
                                                            const net::ListenOptions& options,
                                                            net::Acceptor& acceptor) {
@@ -140,7 +184,9 @@ bool FakeNetwork::pump() {
     turn_.finish();
     return true;
   }
-  return false;
+  const bool moved = deliver_datagram();
+  turn_.finish();
+  return moved;
 }
 
 std::size_t FakeNetwork::settle(std::size_t limit) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,6 +24,7 @@
 namespace remora::testing {
 
 class FakeListener;
+class FakeDatagrams;
 
 // What happens to connections to one address. Consulted when an attempt is made.
 struct AddressKnobs {
@@ -31,7 +33,8 @@ struct AddressKnobs {
   std::optional<Error> connect_error;  // instead of the refusal
   Duration connect_delay = 0us;
   bool accept_exhausted = false;      // listeners find no descriptor
-  std::optional<Error> listen_error;  // listen() fails
+  std::optional<Error> listen_error;  // listen() and bind_datagrams() fail
+  bool datagrams_lost = false;        // all to and from this address
   StreamKnobs client;                 // of ends that dial this address
   StreamKnobs server;                 // of ends accepted at it
 };
@@ -43,6 +46,8 @@ class FakeNetwork final : public net::Network {
   Result<std::unique_ptr<net::Listener>> listen(const Address& address, const net::ListenOptions& options,
                                                 net::Acceptor& acceptor) override;
   std::unique_ptr<net::Stream> connect(const Address& address, net::Stream::Events& events) override;
+  Result<std::unique_ptr<net::DatagramSocket>> bind_datagrams(const Address& address,
+                                                              net::DatagramReceiver& receiver) override;
   // As connect(), but the acceptor sees `from` as the peer.
   std::unique_ptr<net::Stream> connect_from(const Address& from, const Address& address,
                                             net::Stream::Events& events);
@@ -69,11 +74,19 @@ class FakeNetwork final : public net::Network {
  private:
   friend class FakeStream;
   friend class FakeListener;
+  friend class FakeDatagrams;
+
+  struct Datagram {
+    Address from;
+    Address to;
+    std::string bytes;
+  };
 
   FakeListener* listener_for(const Address& address);
   void try_connect(FakeStream& client);
   void remove(FakeStream& stream);
   void remove(FakeListener& listener);
+  bool deliver_datagram();
 
   TimerWheel& wheel_;
   Turn& turn_;
@@ -82,6 +95,8 @@ class FakeNetwork final : public net::Network {
   // In order of creation; null: gone, taken out by the next pump().
   std::vector<FakeStream*> streams_;
   std::vector<FakeListener*> listeners_;
+  std::vector<FakeDatagrams*> datagram_sockets_;
+  std::deque<Datagram> datagrams_;
   std::size_t cursor_ = 0;         // where the next pump() starts to look
   std::size_t listener_turn_ = 0;  // spreads connections over listeners of one address
   std::uint16_t next_port_ = 20000;

@@ -105,4 +105,36 @@ TEST_SUITE("network contract") {
     for (int i = 0; i < 64; ++i) clients.push_back(RawPeer::connect(world.network(), first.address()));
     CHECK(world.run_until([&] { return first.size() + second.size() == 64; }));
   }
+
+  TEST_CASE_TEMPLATE("datagrams arrive whole, with their sender, and nobody has an address twice", World,
+                     TcpWorld, Tcp6World, FakeWorld) {
+    struct Box final : net::DatagramReceiver {
+      void on_datagram(const Address& from, std::string_view bytes) override {
+        senders.push_back(from);
+        received.emplace_back(bytes);
+      }
+      std::vector<Address> senders;
+      std::vector<std::string> received;
+    };
+    World world;
+    Box to;
+    Box back;
+    auto one = world.network().bind_datagrams(world.listen_address(), to);
+    auto other = world.network().bind_datagrams(world.listen_address(), back);
+    REQUIRE(one.has_value());
+    REQUIRE(other.has_value());
+    CHECK((*one)->address().port() != 0);
+    const auto taken = world.network().bind_datagrams((*one)->address(), back);
+    REQUIRE_FALSE(taken.has_value());
+    CHECK(taken.error().code == ErrorCode::kAddressInUse);
+    (*other)->send((*one)->address(), "");
+    (*other)->send((*one)->address(), std::string(9000, 'x'));
+    (*other)->send(world.nobody_listens_at(), "lost");
+    REQUIRE(world.run_until([&] { return to.received.size() == 2; }));
+    CHECK(to.received[0].empty());
+    CHECK(to.received[1] == std::string(9000, 'x'));
+    CHECK(to.senders[1] == (*other)->address());
+    (*one)->send(to.senders[1], "and back");
+    CHECK(world.run_until([&] { return back.received == std::vector<std::string>{"and back"}; }));
+  }
 }
