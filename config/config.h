@@ -23,6 +23,7 @@
 #include "breaker/rate_limiter.h"
 #include "breaker/retry_budget.h"
 #include "breaker/retry_policy.h"
+#include "discovery/swim/settings.h"
 #include "health/checker.h"
 #include "health/outlier.h"
 #include "lb/balancer.h"
@@ -237,6 +238,22 @@ struct Cluster {
   bool operator==(const Cluster&) const = default;
 };
 
+// The pool of sidecars that know each other by gossip.
+struct Mesh {
+  enum class Profile : std::uint8_t { kLan, kWan, kLocal };
+  std::string node;            // unique in the pool; "" = the host's name and the port
+  Address bind;                // UDP and TCP; 0.0.0.0:7946
+  Address advertise;           // where others reach us; port 0 = that of `bind`; kNone = found out at start
+  std::vector<Endpoint> join;  // members to be asked first: literals and names, with ports
+  std::string key;             // base64 of 16, 24 or 32 bytes; "" = none here
+  std::string key_file;        // such keys, one a line; the first seals, all open
+  std::string label;           // of the pool; other pools' packets are refused
+  std::string snapshot;        // a file that remembers members; "" = none
+  Profile profile = Profile::kLan;
+  discovery::swim::Settings protocol;  // the profile's, with what the file changes
+  bool operator==(const Mesh&) const = default;
+};
+
 struct Config {
   std::string file;  // where it came from, for messages; part of ==
   Runtime runtime;
@@ -245,6 +262,7 @@ struct Config {
   Log log;
   std::vector<Listener> listeners;  // at least one
   std::vector<Cluster> clusters;
+  std::optional<Mesh> mesh;
   bool operator==(const Config&) const = default;
 };
 

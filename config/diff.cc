@@ -61,6 +61,28 @@ void diff_process(const Config& before, const Config& after, std::vector<Change>
   add(changes, "log", details, true);
 }
 
+// Never a value: it may be a key.
+void diff_mesh(const std::optional<Mesh>& before, const std::optional<Mesh>& after,
+               std::vector<Change>& changes) {
+  if (before.has_value() != after.has_value()) {
+    changes.push_back(
+        {.kind = after ? Kind::kAdded : Kind::kRemoved, .object = "mesh", .details = {}, .restart = true});
+  }
+  if (!before || !after) return;
+  Details details;
+  details.compare("node", before->node, after->node);
+  details.compare("bind", before->bind, after->bind);
+  details.compare("advertise", before->advertise, after->advertise);
+  details.compare("join", before->join, after->join);
+  details.compare("key", before->key, after->key);
+  details.compare("key_file", before->key_file, after->key_file);
+  details.compare("label", before->label, after->label);
+  details.compare("snapshot", before->snapshot, after->snapshot);
+  details.compare("profile", before->profile, after->profile);
+  details.compare("protocol", before->protocol, after->protocol);
+  add(changes, "mesh", details, true);
+}
+
 // Routes name clusters by index, which means nothing in another configuration.
 class RouteComparer {
  public:
@@ -193,6 +215,7 @@ std::vector<Change> diff(const Config& before, const Config& after) {
   std::vector<Change> changes;
   const RouteComparer comparer(before, after);
   diff_process(before, after, changes);
+  diff_mesh(before.mesh, after.mesh, changes);
   diff_lists(
       before.listeners, after.listeners, changes, [](const Listener& l) { return "listener " + l.name; },
       [&](const Listener& a, const Listener& b) { diff_listener(a, b, comparer, changes); });

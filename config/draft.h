@@ -48,6 +48,7 @@ struct Draft {
   std::vector<FallbackReference> fallbacks;
   std::vector<std::vector<Where>> hashes;  // beside `routes`: where `hash` stands
   Where admin;                             // of the admin address
+  Where mesh;                              // of the mesh's
   bool clusters_unnamed =
       false;  // a cluster's name could not be read: a name that is missing may be that one
   bool listeners_missing = false;  // not one [[listener]] in the file, not even a wrong one
@@ -57,6 +58,7 @@ struct Draft {
 void read_process(const TableReader& top, Draft& draft);    // [runtime] [overload] [admin] [log]
 void read_listeners(const TableReader& top, Draft& draft);  // [[listener]] with its routes
 void read_clusters(const TableReader& top, Draft& draft);   // [[cluster]]
+void read_mesh(const TableReader& top, Draft& draft);       // [mesh]
 
 // One [[listener.route]] of the listener that is the draft's last; and what it does with a request.
 void read_route(const TableReader& reader, Draft& draft);

@@ -194,6 +194,7 @@ std::string effective_toml(const Config& config, Secrets secrets) {
   write_process(out, config);
   for (const auto& listener : config.listeners) write_listener(out, listener, config, secrets);
   for (const auto& cluster : config.clusters) write_cluster(out, cluster, config, secrets);
+  if (config.mesh) write_mesh(out, *config.mesh, secrets);
   return out.take();
 }
 

@@ -17,6 +17,9 @@ bool is_secret(std::string_view name);
 // A [[cluster]] with its tables. `config`: where a fallback finds the name of the other one.
 void write_cluster(TomlWriter& out, const Cluster& cluster, const Config& config, Secrets secrets);
 
+// [mesh]. Keys are never shown if masked, and then only a comment says that there are some.
+void write_mesh(TomlWriter& out, const Mesh& mesh, Secrets secrets);
+
 // `table`: its name, such as "cluster.retry".
 void write_retry(TomlWriter& out, std::string_view table, const breaker::RetrySettings& retry);
 void write_rate_limit(TomlWriter& out, std::string_view table, const RateLimit& limit);

@@ -62,6 +62,7 @@ std::expected<Config, Problems> load(std::string_view text, const std::string& f
   read_process(top, draft);
   read_listeners(top, draft);
   read_clusters(top, draft);
+  read_mesh(top, draft);
   validate(draft);
   if (!report.empty()) return std::unexpected(report.take());
   return std::move(draft.config);

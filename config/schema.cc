@@ -16,7 +16,7 @@ namespace {
 
 using Keys = std::string_view[];
 
-constexpr Keys kTop = {"runtime", "overload", "admin", "log", "listener", "cluster"};
+constexpr Keys kTop = {"runtime", "overload", "admin", "log", "listener", "cluster", "mesh"};
 constexpr Keys kRuntime = {"workers", "drain_timeout", "zone", "watch"};
 constexpr Keys kOverload = {"loop_lag", "memory", "calm"};
 constexpr Keys kAdmin = {"address", "hosts"};
@@ -86,6 +86,14 @@ constexpr Keys kRetry = {"attempts",        "on",   "per_try_timeout", "backoff"
 constexpr Keys kBudget = {"ratio", "min_per_second"};
 constexpr Keys kAdaptive = {"enabled", "initial", "min", "max", "interval", "tolerance", "smoothing"};
 
+constexpr Keys kMesh = {"node",     "bind",  "advertise", "join",    "key",
+                        "key_file", "label", "snapshot",  "profile", "protocol"};
+constexpr Keys kProtocol = {
+    "probe_interval",     "probe_timeout",     "indirect_checks", "suspicion_mult",     "suspicion_max_mult",
+    "awareness_max",      "retransmit_mult",   "gossip_nodes",    "gossip_interval",    "gossip_to_dead",
+    "push_pull_interval", "stream_timeout",    "dead_reclaim",    "reconnect_interval", "reconnect_timeout",
+    "members_max",        "packets_per_second"};
+
 constexpr std::array kTables{
     TableKeys{"", "the top of the file", kTop},
     TableKeys{"runtime", "[runtime]", kRuntime},
@@ -125,6 +133,8 @@ constexpr std::array kTables{
     TableKeys{"cluster.retry.hedge", "[cluster.retry.hedge]", kHedge},
     TableKeys{"cluster.retry.budget", "[cluster.retry.budget]", kBudget},
     TableKeys{"cluster.adaptive_concurrency", "[cluster.adaptive_concurrency]", kAdaptive},
+    TableKeys{"mesh", "[mesh]", kMesh},
+    TableKeys{"mesh.protocol", "[mesh.protocol]", kProtocol},
 };
 
 constexpr std::size_t kMostPlaces = 3;

@@ -56,6 +56,7 @@ void check_listeners(Draft& draft) {
     const bool from_address = listener.name == bound(listener.address);
     if (!from_address) names.see(listener.name, draft.listeners[i]);
   }
+  if (draft.config.mesh) addresses.see(bound(draft.config.mesh->bind), draft.mesh);
 }
 
 void check_clusters(Draft& draft) {

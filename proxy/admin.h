@@ -39,6 +39,8 @@ class AdminSource {
   virtual void reload(std::move_only_function<void(const ReloadReport&)> receive) = 0;
   virtual const ReloadReport& last_reload() const = 0;
   virtual std::vector<ClusterView> clusters() const = 0;
+  // nullopt: this process is in no mesh.
+  virtual std::optional<MeshView> mesh() const = 0;
   virtual std::optional<Supervisor::Refused> obey(std::string_view cluster, std::string_view endpoint,
                                                   Supervisor::Order order) = 0;
 

@@ -38,6 +38,7 @@ const std::vector<Admin::Visit::Page>& Admin::Visit::pages() {
       {"/metrics", "Prometheus metrics", &Visit::show_metrics, nullptr, true},
       {"/clusters", "clusters and endpoints (JSON)", &Visit::show_clusters},
       {"/stats", "numbers and states, compact (JSON)", &Visit::show_stats},
+      {"/members", "members of the mesh (JSON); ?format=text: for people", &Visit::show_members},
       {"/events", "recent changes of state (JSON); ?since=ID: only those after it", &Visit::show_events},
       {"/config", "effective configuration (TOML)", &Visit::show_config},
       {"/log", "log level; POST ?level=LEVEL changes it: trace, debug, info, warn, error, off",
@@ -102,6 +103,13 @@ void Admin::Visit::show_metrics() { collect(&Visit::answer_metrics); }
 void Admin::Visit::show_clusters() { collect(&Visit::answer_clusters); }
 void Admin::Visit::show_stats() { collect(&Visit::answer_stats); }
 void Admin::Visit::show_config() { answer(200, "application/toml", admin_.source_.effective_config()); }
+
+void Admin::Visit::show_members() {
+  const auto mesh = admin_.source_.mesh();
+  const MeshView* view = mesh ? &*mesh : nullptr;
+  if (query("format") == "text") return answer_text(view != nullptr ? 200 : 404, members_text(view));
+  answer(200, kJson, members_json(view));
+}
 
 void Admin::Visit::show_events() {
   const std::string_view text = query("since");

@@ -44,6 +44,7 @@ class Admin::Visit final : public http::Receiver {
   void show_metrics();
   void show_clusters();
   void show_stats();
+  void show_members();
   void show_events();
   void show_config();
   void show_log();

@@ -64,6 +64,8 @@ void declare(CLI::App& app, Arguments& arguments) {
   auto* top = app.add_subcommand("top", "show what a running Remora does, once a second; q quits");
   add_admin(*top, arguments);
   top->add_flag("--once", arguments.once, "print one frame without escape codes, for scripts");
+  auto* members = app.add_subcommand("members", "list the members of a running Remora's mesh");
+  add_admin(*members, arguments);
   auto* ready =
       app.add_subcommand("ready", "exit with 0 when a running Remora serves, else with 1 and the reason");
   add_admin(*ready, arguments);

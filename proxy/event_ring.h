@@ -1,5 +1,6 @@
 // The latest changes of state, for whoever looks at the live page after the fact: breakers, health checks,
-// ejections, orders, names, the process itself. The same changes are in the log; these are bounded and typed.
+// ejections, orders, names, members of the mesh, the process itself. The same changes are in the log; these
+// are bounded and typed.
 //
 // Thread: the control thread; an Event is a value, made on any. Owner: Server.
 #pragma once
@@ -14,14 +15,15 @@
 namespace remora::proxy {
 
 struct Event {
-  enum class Kind : std::uint8_t { kBreaker, kHealthCheck, kOutlier, kOrder, kDns, kProcess };
+  enum class Kind : std::uint8_t { kBreaker, kHealthCheck, kOutlier, kOrder, kDns, kMember, kProcess };
 
   std::uint64_t id = 0;  // given by the ring: 1, 2, 3 ...
   TimePoint at{};
   Kind kind = Kind::kProcess;
-  std::string cluster;   // "": of the process
-  std::string endpoint;  // an address, "*" for a cluster's own breaker, a name with kDns; may be ""
-  std::string from;      // the state before; "": unknown, or does not matter
+  std::string cluster;  // "": of the process
+  std::string
+      endpoint;      // an address, "*" for a cluster's own breaker, a name with kDns and kMember; may be ""
+  std::string from;  // the state before; "": unknown, or does not matter
   std::string to;
   std::string reason;  // may quote what a peer sent; may be ""
 };

@@ -65,6 +65,18 @@ int reload(const std::string& admin) {
   return answer->status == 200 ? kExitOk : kExitBadConfig;
 }
 
+int members(const std::string& admin) {
+  const auto address = parse_admin_address(admin);
+  if (!address) {
+    fmt::print(stderr, "remora: {}\n", address.error().detail);
+    return kExitBadUsage;
+  }
+  const auto answer = ask_admin(*address, "GET", "/members?format=text");
+  if (!answer) return cannot_start(answer.error());
+  fmt::print(answer->status == 200 ? stdout : stderr, "{}", answer->body);
+  return answer->status == 200 ? kExitOk : kExitBadConfig;
+}
+
 int run(const std::string& file) {
   auto config = remora::config::load_file(file, hooks());
   if (!config) return report(config.error());
@@ -123,6 +135,7 @@ int obey(int argc, char** argv) {
     return arguments->diff.empty() ? check(arguments->config) : diff(arguments->diff);
   }
   if (arguments->command == "reload") return reload(arguments->admin);
+  if (arguments->command == "members") return members(arguments->admin);
   if (arguments->command == "completion") return completion(arguments->shell);
   if (arguments->command == "top") return run_top({.server = arguments->admin, .once = arguments->once});
   if (arguments->command == "ready") return run_ready({.server = arguments->admin, .wait = arguments->wait});

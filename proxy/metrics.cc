@@ -148,6 +148,33 @@ void add_process(MetricFamilies& out, const std::vector<WorkerReport>& reports, 
   out.add({}, process.start_time_seconds);
 }
 
+void add_mesh(MetricFamilies& out, const MeshNumbers& mesh) {
+  using discovery::swim::State;
+  out.gauge("remora_mesh_members", "Members of the mesh by state, this one included.");
+  for (const State state : {State::kAlive, State::kSuspect, State::kDead, State::kLeft}) {
+    out.add({{"state", std::string(to_string(state))}}, mesh.members[static_cast<std::size_t>(state)]);
+  }
+  out.counter("remora_mesh_suspicions_total", "Members of the mesh that became suspect.");
+  out.add({}, mesh.suspicions);
+  out.counter("remora_mesh_failures_total", "Members of the mesh that were declared dead.");
+  out.add({}, mesh.failures);
+  out.counter("remora_mesh_refutations_total", "Times that this process was suspected and contradicted.");
+  out.add({}, mesh.wire.refutations);
+  out.gauge("remora_mesh_health", "0: well; each more makes this process probe others more slowly.");
+  out.add({}, mesh.health);
+  out.counter("remora_mesh_probes_total", "Members probed by this process, and how that ended.");
+  out.add({{"result", "ack"}}, mesh.wire.probes - mesh.wire.probes_failed);
+  out.add({{"result", "silence"}}, mesh.wire.probes_failed);
+  out.counter("remora_mesh_datagrams_total",
+              "Datagrams of the mesh; dropped: received and refused; unread: beyond the rate.");
+  out.add({{"direction", "sent"}}, mesh.wire.sent);
+  out.add({{"direction", "received"}}, mesh.wire.received);
+  out.add({{"direction", "dropped"}}, mesh.wire.dropped);
+  out.add({{"direction", "unread"}}, mesh.wire.unread);
+  out.counter("remora_mesh_stream_failures_total", "Connections of the mesh that came to nothing.");
+  out.add({}, mesh.streams_failed);
+}
+
 }  // namespace
 
 std::string exposition(const std::vector<WorkerReport>& reports, const std::vector<ClusterView>& views,
@@ -160,6 +187,7 @@ std::string exposition(const std::vector<WorkerReport>& reports, const std::vect
   add_clusters(out, total);
   add_resilience(out, total, views);
   add_process(out, reports, process);
+  if (process.mesh) add_mesh(out, *process.mesh);
   return out.text();
 }
 

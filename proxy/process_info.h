@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "proxy/mesh_view.h"
 #include "proxy/reload_report.h"
 
 namespace remora::proxy {
@@ -21,6 +23,7 @@ struct ProcessInfo {
   std::uint64_t threads = 0;
   std::uint64_t access_log_dropped = 0;  // lines
   ReloadStatus reloads;                  // for whoever knows them to fill in
+  std::optional<MeshNumbers> mesh;       // so are these; nullopt: there is no mesh
 };
 
 ProcessInfo read_process_info(std::uint64_t access_log_dropped);

@@ -69,6 +69,7 @@ Server::Server(config::Config config, Load load)
 
 Server::~Server() {
   for (auto& worker : workers_) worker->stop();
+  gossip_.reset();
   admin_.reset();
   supervisor_.reset();
   loop_.turn().finish();
@@ -80,7 +81,7 @@ Result<void> Server::start() {
   if (auto opened = open_logs(); !opened) return opened;
   if (auto bound = bind_admin(); !bound) return bound;
   if (auto bound = bind_listeners(); !bound) return bound;
-  return {};
+  return bind_mesh();
 }
 
 Result<void> Server::open_logs() {
@@ -158,6 +159,17 @@ Result<void> Server::bind_listeners() {
   return {};
 }
 
+Result<void> Server::bind_mesh() {
+  if (!config_->mesh) return {};
+  gossip_ = std::make_unique<Gossip>(
+      env_, *config_->mesh, net::random_seed(),
+      Gossip::Ways{.resolve = [this](const std::string& host,
+                                     auto callback) { return resolver_.resolve(host, std::move(callback)); },
+                   .tell = [this](Event event) { events_.add(std::move(event)); },
+                   .settled = [this] { announce_when_ready(); }});
+  return gossip_->bind();
+}
+
 void Server::run() {
   log_info("admin listening", {{"address", admin_->address().to_string()}});
   for (std::size_t i = 0; i < config_->listeners.size(); ++i) {
@@ -174,6 +186,7 @@ void Server::run() {
     supervisor_->start();
     if (config_->overload.memory > 0) measure_memory();
     dns_.watch(*config_);
+    if (gossip_) gossip_->start();
     on_endpoints_changed();
     watch_file();
   });
@@ -283,12 +296,16 @@ void Server::drain() {
   tell(announced_ ? "ready" : "starting", "draining");
   undrained_ = workers_.size();
   loop_.wheel().arm_in(drain_timer_, config_->runtime.drain_timeout);
+  if (gossip_) {
+    ++undrained_;
+    gossip_->leave([this] { on_drained(); });
+  }
   for (auto& worker : workers_) {
-    worker->post([this](Worker& w) { w.drain([this] { loop_.post([this] { on_worker_drained(); }); }); });
+    worker->post([this](Worker& w) { w.drain([this] { loop_.post([this] { on_drained(); }); }); });
   }
 }
 
-void Server::on_worker_drained() {
+void Server::on_drained() {
   if (--undrained_ == 0) exit_now();
 }
 
@@ -302,6 +319,7 @@ std::string Server::not_ready_reason() const {
   if (announced_)
     return {};  // what comes later, a new address that is not checked yet, does not take it back
   if (!dns_.settled()) return "endpoint names are not resolved yet";
+  if (gossip_ && !gossip_->settled()) return "the mesh has not been asked yet";
   if (!supervisor_->settled()) return "the first health checks are not done yet";
   return {};
 }
@@ -330,6 +348,7 @@ std::string Server::metrics(const std::vector<WorkerReport>& reports) const {
   const std::uint64_t dropped = access_writer_ ? access_writer_->dropped() : 0;
   ProcessInfo process = read_process_info(dropped);
   process.reloads = reloader_.status();
+  if (gossip_) process.mesh = gossip_->numbers();
   return exposition(reports, supervisor_->view(), process);
 }
 

@@ -1,9 +1,9 @@
 // The process: the control thread's loop with everything on it, and the worker threads. Starts in an order in
 // which every failure is reported before anything serves, and ends as the signals say.
 //
-//   start     admin bound -> listeners bound -> workers run -> names resolved -> ready
-//   SIGHUP    the file is read anew and taken over, or rejected (reloader.h); so when it changes
-//   SIGTERM   not ready -> listeners closed -> exchanges end, at most drain_timeout -> exit
+//   start     admin bound -> listeners bound -> mesh bound -> workers run -> names resolved, mesh asked ->
+//   ready SIGHUP    the file is read anew and taken over, or rejected (reloader.h); so when it changes
+//   SIGTERM   not ready, the mesh left -> listeners closed -> exchanges end, at most drain_timeout -> exit
 //   SIGTERM again, SIGINT    exit at once
 //
 // Thread: main, which becomes the control thread in run(). Owner: main.
@@ -19,6 +19,7 @@
 #include "proxy/collector.h"
 #include "proxy/dns_endpoints.h"
 #include "proxy/event_ring.h"
+#include "proxy/gossip.h"
 #include "proxy/net/file_watch.h"
 #include "proxy/net/loop.h"
 #include "proxy/net/resolver.h"
@@ -65,6 +66,9 @@ class Server final : public AdminSource {
   }
   const ReloadReport& last_reload() const override { return reloader_.last(); }
   std::vector<ClusterView> clusters() const override { return supervisor_->view(); }
+  std::optional<MeshView> mesh() const override {
+    return gossip_ ? std::optional(gossip_->view()) : std::nullopt;
+  }
   std::optional<Supervisor::Refused> obey(std::string_view cluster, std::string_view endpoint,
                                           Supervisor::Order order) override {
     return supervisor_->obey(cluster, endpoint, order);
@@ -76,6 +80,7 @@ class Server final : public AdminSource {
   Result<void> open_logs();
   Result<void> bind_admin();
   Result<void> bind_listeners();
+  Result<void> bind_mesh();
   Result<void> check_port(const config::Listener& listener);
   std::string reload_refusal() const;
   void take_over(std::shared_ptr<const config::Config> config, std::vector<Address> addresses,
@@ -87,7 +92,7 @@ class Server final : public AdminSource {
   void measure_memory();
   void tell_workers_of_room(const ClusterState& cluster, std::uint64_t workers);
   void on_terminate();
-  void on_worker_drained();
+  void on_drained();
 
   std::shared_ptr<const config::Config> config_;
   const std::shared_ptr<const config::Config> started_with_;
@@ -105,6 +110,7 @@ class Server final : public AdminSource {
   TimePoint started_{};
   net::Resolver resolver_;
   DnsEndpoints dns_;
+  std::unique_ptr<Gossip> gossip_;  // null: no [mesh]
   std::unique_ptr<Admin> admin_;
   std::unique_ptr<Supervisor> supervisor_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
@@ -117,7 +123,7 @@ class Server final : public AdminSource {
   std::atomic<std::uint64_t> resident_bytes_{0};  // for the workers; measured if a limit depends on it
   MemberTimer<Server, &Server::exit_now> drain_timer_{*this};
   MemberTimer<Server, &Server::measure_memory> memory_timer_{*this};
-  std::size_t undrained_ = 0;
+  std::size_t undrained_ = 0;  // workers, and the mesh to be left
   bool serving_ = false;
   bool draining_ = false;
   bool announced_ = false;

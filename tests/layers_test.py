@@ -86,7 +86,7 @@ PLACES = [
         "clock",
         r"\w+::now\s*\(|\b(clock_gettime|gettimeofday|timespec_get|uv_hrtime|uv_now|uv_clock_gettime|__?rdtscp?)\b"
         r"|(?<![\w.>])(std::)?(time|clock)\s*\(\s*(NULL|nullptr|0|&\w+)?\s*\)(?!\s*(const\b|[{=]))",
-        (*CLOCK_FILES, "tests/bench/*", "tests/e2e/swim_member.cc"),  # the last has real peers
+        (*CLOCK_FILES, "tests/bench/*"),
         tests=False,
     ),
     Place("sleep", r"\b([s]leep_for|sleep_until|[u]sleep|nanosleep|clock_nanosleep)\b|\bsleep\s*\(", (), tests=False),

@@ -45,6 +45,8 @@ struct Settings {
   std::size_t members_max = 16384;
   unsigned packets_per_second = 5000;  // with a burst of one second; more are dropped unread
 
+  bool operator==(const Settings&) const = default;
+
   static constexpr Settings lan() { return {}; }
   static constexpr Settings wan() {
     Settings wan;

@@ -89,6 +89,7 @@ TEST_CASE("every kind of change is named, and so is its way back") {
        {"changed log: level, format, access.format, access.sample"}},
       {with("", "[log]\naccess = { path = \"off\" }\n"),
        {"changed log: access.path stdout -> off (takes effect at restart)"}},
+      {with("", "[mesh]\nnode = \"a\"\n"), {"added mesh (takes effect at restart)"}},
       {with("127.0.0.1:1\"", "127.0.0.1:2\"\nlimits = { connections = 3 }"),
        {"changed listener in: address 127.0.0.1:1 -> 127.0.0.1:2, limits"}},
       {with("cluster = \"b\"", "cluster = \"a\""), {"changed listener in: routes"}},
@@ -115,4 +116,22 @@ TEST_CASE("every kind of change is named, and so is its way back") {
     CHECK(lines(load(kBase), after) == row.lines);
     CHECK(diff(after, load(kBase)).size() == row.lines.size());
   }
+}
+
+TEST_CASE("what changes in the mesh takes a restart, and no key is told") {
+  const Config before = load(with("", "[mesh]\nnode = \"a\"\n"));
+  const Config after = load(with("", R"([mesh]
+node = "b"
+bind = "127.0.0.1:7946"
+advertise = "10.0.0.1"
+join = ["10.0.0.2:7946"]
+key = "AAECAwQFBgcICQoLDA0ODw=="
+label = "l"
+snapshot = "/s"
+profile = "wan"
+)"));
+  CHECK(lines(before, after) ==
+        std::vector<std::string>{"changed mesh: node, bind, advertise, join, key, label, snapshot, profile, "
+                                 "protocol (takes effect at restart)"});
+  CHECK(lines(after, load(kBase)) == std::vector<std::string>{"removed mesh (takes effect at restart)"});
 }

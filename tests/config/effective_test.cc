@@ -107,6 +107,19 @@ balance = "peak_ewma"
 endpoints = ["a:1"]
 )";
 
+const std::string kMesh = R"(
+[mesh]
+node = "a"
+bind = "127.0.0.1:0"
+advertise = "[2001:db8::1]:7"
+join = ["mesh.internal:7946", "10.0.0.1:7946"]
+key = "AAECAwQFBgcICQoLDA0ODw=="
+label = "l"
+snapshot = "/run/m"
+profile = "local"
+protocol = { probe_interval = "3s", probe_timeout = "250ms", indirect_checks = 2, suspicion_mult = 5, suspicion_max_mult = 4, awareness_max = 3, retransmit_mult = 6, gossip_nodes = 7, gossip_interval = "150ms", gossip_to_dead = "16s", push_pull_interval = "17s", stream_timeout = "2s", dead_reclaim = "1s", reconnect_interval = "18s", reconnect_timeout = "19h", members_max = 99, packets_per_second = 999 }
+)";
+
 // What is there for when something goes wrong, and again each of it different from the default.
 const std::string kResilience = R"(
 [overload]
@@ -258,4 +271,16 @@ TEST_CASE("what health checks send may be a credential and is masked") {
   CHECK(path("?token=hush") == "path = \"/ready?***\"");
   CHECK(path("?deep=1") == "path = \"/ready?deep=1\"");
   CHECK(path("") == "path = \"/ready\"");
+}
+
+TEST_CASE("the mesh is a part of the effective configuration, and its key is not") {
+  round_trip(top(kMesh));
+  round_trip(top("[mesh]\nkey_file = \"/k\"\nadvertise = \"10.0.0.1\"\nprofile = \"wan\""));
+  const auto config = load(top(kMesh));
+  REQUIRE(config.has_value());
+  const auto masked = effective_toml(*config);
+  CHECK(masked.find("AAECAwQF") == std::string::npos);
+  CHECK(masked.find("# key = ") != std::string::npos);
+  CHECK(problems(masked) == "");
+  CHECK(effective_toml(*load(top(""))).find("[mesh]") == std::string::npos);
 }

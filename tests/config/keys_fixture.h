@@ -72,6 +72,10 @@ endpoints = ["127.0.0.1:3000"]
 [cluster.health_check]
 protocol = "tcp"
 #tcp
+[mesh]
+#mesh
+[mesh.protocol]
+#mesh.protocol
 )";
 
 struct Row {

@@ -8,6 +8,7 @@
 
 #include "config/schema.h"
 #include "tests/config/fixture.h"
+#include "tests/config/keys_of_mesh.h"
 #include "tests/config/keys_of_resilience.h"
 #include "tests/config/keys_of_traffic.h"
 
@@ -20,6 +21,7 @@ const std::vector<Row>& all_rows() {
   static const std::vector<Row> kRows = [] {
     auto rows = kKeysOfTraffic;
     rows.insert(rows.end(), kKeysOfResilience.begin(), kKeysOfResilience.end());
+    rows.insert(rows.end(), kKeysOfMesh.begin(), kKeysOfMesh.end());
     return rows;
   }();
   return kRows;

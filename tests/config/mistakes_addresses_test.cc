@@ -138,3 +138,35 @@ endpoints = ["a:1"])",
 TEST_CASE("addresses to listen on are checked") { expect(kAddressesToListenOnAre); }
 
 TEST_CASE("endpoints are checked") { expect(kEndpointsAreChecked); }
+
+namespace {
+
+const std::vector<Mistake> kOfTheMesh{
+    {top, "[mesh]\nbind = \"unix:/run/mesh\"",
+     "2: mesh.bind: gossip goes over UDP and TCP, write an IP address and a port"},
+    {top, "[mesh]\nbind = \"127.0.0.1:80\"",
+     R"(2: mesh.bind: address "127.0.0.1:80" is used at line 3 already, choose another port)"},
+    {top, "[mesh]\nadvertise = \"0.0.0.0\"",
+     R"(2: mesh.advertise: "0.0.0.0" is nothing to be reached at, write an IP address of this host)"},
+    {top, "[mesh]\nadvertise = \"host.example\"",
+     R"(2: mesh.advertise: "host.example" is nothing to be reached at, write an IP address of this host)"},
+    {top, "[mesh]\njoin = [\"unix:/run/mesh\", \"10.0.0.1\"]",
+     "2: mesh.join#1: a member is reached over UDP and TCP, write host:port\n"
+     R"(2: mesh.join#2: "10.0.0.1" has no port, write "10.0.0.1:80")"},
+    {top, "[mesh]\nnode = \"\"", R"(2: mesh.node: the name is empty, write at least one character)"},
+    {top, "[mesh]\nlabel = \"" + std::string(256, 'x') + "\"",
+     "2: mesh.label: at most 255 bytes, this one has 256, shorten it"},
+    {top, "[mesh]\nprotocol = { probe_timeout = \"3s\", probe_interval = \"2s\" }",
+     R"(2: mesh.protocol.probe_interval: "2s" is below probe_timeout, which is "3s": write "3s" or more, or lower probe_timeout)"},
+    // What is wrong with a key is said without the key.
+    {top, "[mesh]\nkey = \"hush!\"",
+     "2: mesh.key: this is not base64, write one that `head -c 32 /dev/urandom | base64` prints"},
+    {top, "[mesh]\nkey = \"aHVzaA==\"",
+     "2: mesh.key: a key has 16, 24 or 32 bytes, this one has 4, write one that `head -c 32 /dev/urandom | "
+     "base64` prints"},
+    {top, "[mesh]\nkey_file = \"\"", "2: mesh.key_file: the path is empty, write that of a file with keys"},
+};
+
+}  // namespace
+
+TEST_CASE("mistakes in the mesh's addresses and keys are told, keys are not") { expect(kOfTheMesh); }

@@ -31,9 +31,9 @@ level = "info")",
     {top, "[runtime]\nfoobar = 1",
      "2: runtime.foobar: unknown key, the keys here are workers, drain_timeout, zone, watch"},
     {top, "nonsense = 1",
-     "1: nonsense: unknown key, the tables are runtime, overload, admin, log, listener, cluster"},
+     "1: nonsense: unknown key, the tables are runtime, overload, admin, log, listener, cluster, mesh"},
     {top, R"("we ird\u001b[31m" = 1)",
-     R"(1: "we ird\x1b[31m": unknown key, the tables are runtime, overload, admin, log, listener, cluster)"},
+     R"(1: "we ird\x1b[31m": unknown key, the tables are runtime, overload, admin, log, listener, cluster, mesh)"},
 };
 
 const std::vector<Mistake> kUnknownKeysOfListenersRoutes{
@@ -45,7 +45,7 @@ const std::vector<Mistake> kUnknownKeysOfListenersRoutes{
     {listener, "limits = { headers = 1 }",
      "3: listener#1.limits.headers: unknown key here, it belongs in [[listener.route]]"},
     {listener, R"(protocol = "tcp")",
-     "3: listener#1.protocol: unknown key here, it belongs in [cluster.health_check]"},
+     "3: listener#1.protocol: unknown key here, it belongs in [cluster.health_check] or [mesh]"},
     {listener, R"(certificate = "x")",
      "3: listener#1.certificate: unknown key, the keys here are name, address, trusted, timeouts, limits, "
      "rate_limit, route"},

@@ -130,6 +130,35 @@ const std::vector<Range> kOfOverload{
     {"overload.calm", R"("10ms")", R"("1h")", R"("9ms")", R"("61m")", R"("10ms" to "1h")", ""},
 };
 
+const std::vector<Range> kOfMesh{
+    {"mesh.protocol.probe_interval", R"("500ms")", R"("1m")", "", R"("61s")", R"("100ms" to "1m")", ""},
+    {"mesh.protocol.probe_timeout", R"("10ms")", R"("1s")", R"("9ms")", R"("61s")", R"("10ms" to "1m")", ""},
+    {"mesh.protocol.indirect_checks", R"(0)", R"(10)", R"(-1)", R"(11)", R"(a whole number from 0 to 10)",
+     ""},
+    {"mesh.protocol.suspicion_mult", R"(1)", R"(20)", R"(0)", R"(21)", R"(a whole number from 1 to 20)", ""},
+    {"mesh.protocol.suspicion_max_mult", R"(1)", R"(20)", R"(0)", R"(21)", R"(a whole number from 1 to 20)",
+     ""},
+    {"mesh.protocol.awareness_max", R"(1)", R"(32)", R"(0)", R"(33)", R"(a whole number from 1 to 32)", ""},
+    {"mesh.protocol.retransmit_mult", R"(1)", R"(20)", R"(0)", R"(21)", R"(a whole number from 1 to 20)", ""},
+    {"mesh.protocol.gossip_nodes", R"(1)", R"(20)", R"(0)", R"(21)", R"(a whole number from 1 to 20)", ""},
+    {"mesh.protocol.gossip_interval", R"("10ms")", R"("1m")", R"("9ms")", R"("61s")", R"("10ms" to "1m")",
+     ""},
+    {"mesh.protocol.gossip_to_dead", R"("1s")", R"("24h")", R"("999ms")", R"("25h")", R"("1s" to "24h")", ""},
+    {"mesh.protocol.push_pull_interval", R"("1s")", R"("24h")", R"("999ms")", R"("25h")", R"("1s" to "24h")",
+     ""},
+    {"mesh.protocol.stream_timeout", R"("100ms")", R"("5m")", R"("99ms")", R"("301s")", R"("100ms" to "5m")",
+     ""},
+    {"mesh.protocol.dead_reclaim", R"("0s")", R"("24h")", "", R"("25h")", R"("0s" to "24h")", ""},
+    {"mesh.protocol.reconnect_interval", R"("1s")", R"("24h")", R"("999ms")", R"("25h")", R"("1s" to "24h")",
+     ""},
+    {"mesh.protocol.reconnect_timeout", R"("0s")", R"("8760h")", "", R"("8761h")", R"("0s" to "8760h")", ""},
+    {"mesh.protocol.members_max", R"(2)", R"(16384)", R"(1)", R"(16385)", R"(a whole number from 2 to 16384)",
+     ""},
+    {"mesh.protocol.packets_per_second", R"(100)", R"(1000000)", R"(99)", R"(1000001)",
+     R"(a whole number from 100 to 1000000)", ""},
+    {"mesh.protocol.probe_interval", R"("1s")", R"("1m")", R"("99ms")", "", R"("100ms" to "1m")", ""},
+};
+
 }  // namespace
 
 TEST_CASE("ranges of a cluster's resilience are checked at both ends") {
@@ -151,3 +180,5 @@ TEST_CASE("ranges of a listener's rate limit are checked at both ends") {
 TEST_CASE("ranges of the overload watermarks are checked at both ends") {
   expect(kOfOverload, top, "", "1: ");
 }
+
+TEST_CASE("ranges of the mesh's protocol are checked at both ends") { expect(kOfMesh, top, "", "1: "); }

@@ -123,6 +123,19 @@ inline std::vector<ClusterView> two_clusters() {
 inline ProcessInfo process() {
   ProcessInfo info = read_process_info(9);
   info.version = "1.2.3";
+  info.mesh = MeshNumbers{.members = {5, 1, 2, 3},
+                          .suspicions = 4,
+                          .failures = 2,
+                          .streams_failed = 6,
+                          .health = 1,
+                          .wire = {.received = 70,
+                                   .unread = 7,
+                                   .dropped = 8,
+                                   .sent = 90,
+                                   .sent_bytes = 900,
+                                   .probes = 30,
+                                   .probes_failed = 3,
+                                   .refutations = 9}};
   return info;
 }
 

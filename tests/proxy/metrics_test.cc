@@ -116,7 +116,8 @@ TEST_CASE("without workers and clusters there are the process's own metrics only
   for (const std::string& name : metric_names(exposition({}, {}, process()))) {
     CAPTURE(name);
     const bool own = name.starts_with("process_") || name == "remora_build_info" ||
-                     name == "remora_access_log_dropped_total" || name.starts_with("remora_config_");
+                     name == "remora_access_log_dropped_total" || name.starts_with("remora_config_") ||
+                     name.starts_with("remora_mesh_");
     CHECK(own);
   }
 }
@@ -187,6 +188,24 @@ TEST_CASE("the queries and alerts in docs/metrics.md name metrics that exist") {
 }
 
 }  // namespace
+TEST_CASE("a mesh is counted by the states of its members, and without one there is nothing") {
+  const std::string text = exposition({}, {}, process());
+  for (const char* line :
+       {R"(remora_mesh_members{state="alive"} 5)", R"(remora_mesh_members{state="suspect"} 1)",
+        R"(remora_mesh_members{state="dead"} 2)", R"(remora_mesh_members{state="left"} 3)",
+        "remora_mesh_suspicions_total 4", "remora_mesh_failures_total 2", "remora_mesh_refutations_total 9",
+        "remora_mesh_health 1", R"(remora_mesh_probes_total{result="ack"} 27)",
+        R"(remora_mesh_probes_total{result="silence"} 3)",
+        R"(remora_mesh_datagrams_total{direction="received"} 70)",
+        R"(remora_mesh_datagrams_total{direction="unread"} 7)", "remora_mesh_stream_failures_total 6"}) {
+    CAPTURE(line);
+    CHECK(has_line(text, line));
+  }
+  ProcessInfo alone = process();
+  alone.mesh.reset();
+  CHECK(exposition({}, {}, alone).find("remora_mesh") == std::string::npos);
+}
+
 TEST_CASE("reloads are counted by how they ended, and whether the last one was rejected") {
   ProcessInfo info = process();
   info.reloads = {.succeeded = 3, .rejected = 2, .last_success = 1700000000, .last_rejected = true};

@@ -1,0 +1,331 @@
+#include "proxy/gossip.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/log.h"
+#include "proxy/mesh_setup.h"
+
+namespace remora::proxy {
+
+using namespace discovery::swim;
+
+namespace {
+
+constexpr int kPortAttempts = 32;        // until a port is free for both UDP and TCP
+constexpr Duration kRememberAfter = 1s;  // changes come in swarms
+
+// The tag by which a member of ours is known, and the version of what else it says.
+Tags own_tags() { return {{"remora", "1"}}; }
+
+std::string describe(Change change, std::string_view source) {
+  if (source.empty()) return {};
+  switch (change) {
+    case Change::kSuspected: return "suspected by " + std::string(source);
+    case Change::kFailed: return "declared dead by " + std::string(source);
+    case Change::kRefuted: return "accused by " + std::string(source);
+    default: return {};
+  }
+}
+
+// "" = no event: nobody's state has changed.
+std::string_view state_after(Change change) {
+  switch (change) {
+    case Change::kJoined:
+    case Change::kRecovered: return "alive";
+    case Change::kSuspected: return "suspect";
+    case Change::kFailed: return "dead";
+    case Change::kLeft: return "left";
+    case Change::kRefuted: return "refuted";
+    case Change::kConflict: return "conflict";
+    case Change::kUpdated:
+    case Change::kForgotten: break;
+  }
+  return {};
+}
+
+}  // namespace
+
+Gossip::Gossip(Env& env, const config::Mesh& settings, std::uint64_t seed, Ways ways)
+    : env_(env),
+      settings_(settings),
+      ways_(std::move(ways)),
+      wire_({.label = settings.label}, keyring_),
+      join_(env.wheel, env.random, settings_.join,
+            {.resolve = ways_.resolve,
+             .known = [this](const Address& address) { return known(address); },
+             .alone = [this] { return alone(); },
+             .ask = [this](const Address& address) { exchange(to_peer(address), true); },
+             .settled = [this] { ways_.settled(); }}),
+      nonces_(seed),
+      nonce_prefix_(nonces_.next()) {}
+
+Gossip::~Gossip() = default;
+
+Result<void> Gossip::bind() {
+  if (auto loaded = load_keys(settings_, keyring_); !loaded) return loaded;
+  if (auto bound = bind_sockets(); !bound) return bound;
+  auto advertised = advertised_address(settings_, socket_->address());
+  if (!advertised) return std::unexpected(std::move(advertised.error()));
+  advertised_ = *std::move(advertised);
+  name_ = member_name(settings_, advertised_);
+  return {};
+}
+
+Result<void> Gossip::bind_sockets() {
+  net::ListenOptions options;
+  options.reuse_port = false;
+  const auto cannot = [](Error error) {
+    error.detail = "cannot bind the mesh: " + error.detail;
+    return std::unexpected(std::move(error));
+  };
+  for (int attempt = 1;; ++attempt) {
+    auto listener = env_.network.listen(settings_.bind, options, *this);
+    if (!listener) return cannot(std::move(listener.error()));
+    auto socket = env_.network.bind_datagrams((*listener)->address(), *this);
+    if (!socket) {
+      if (settings_.bind.port() == 0 && attempt < kPortAttempts) continue;
+      return cannot(std::move(socket.error()));
+    }
+    listener_ = *std::move(listener);
+    socket_ = *std::move(socket);
+    return {};
+  }
+}
+
+void Gossip::start() {
+  Effects& effects = *this;
+  membership_ = std::make_unique<Membership>(
+      settings_.protocol,
+      Membership::Identity{.name = name_, .peer = to_peer(advertised_), .meta = encode_tags(own_tags())},
+      wire_, effects, env_.random, env_.now());
+  log_info("mesh", {{"node", name_},
+                    {"address", advertised_.to_string()},
+                    {"encrypted", keyring_.empty() ? "no" : "yes"}});
+  join_.start(settings_.snapshot.empty() ? std::vector<Address>() : read_members_file(settings_.snapshot));
+  after();
+}
+
+void Gossip::leave(std::function<void()> left) {
+  if (membership_ == nullptr) return left();
+  left_ = std::move(left);
+  log_info("leaving the mesh");
+  join_.stop();
+  env_.wheel.arm_in(goodbye_timer_, kGoodbye);
+  membership_->broadcast(serf_leave_intent(name_, serf_clock_ + 1));
+  membership_->leave(env_.now());
+  after();
+}
+
+void Gossip::on_goodbye() {
+  if (left_) std::exchange(left_, nullptr)();
+}
+
+void Gossip::wake() {
+  membership_->on_wakeup(env_.now());
+  after();
+}
+
+// After each call of the membership: it may not be called back inside one.
+void Gossip::after() {
+  for (const std::string& message : std::exchange(to_pass_on_, {})) membership_->broadcast(message);
+  env_.wheel.arm(timer_, membership_->next_wakeup());
+  if (left_ && membership_->departed()) {
+    goodbye_timer_.cancel();
+    on_goodbye();
+  }
+}
+
+void Gossip::on_datagram(const Address& from, std::string_view bytes) {
+  if (membership_ == nullptr) return;
+  membership_->receive(to_peer(from), bytes, env_.now());
+  after();
+}
+
+void Gossip::on_accept(std::unique_ptr<net::Stream> stream) {
+  if (membership_ == nullptr) return;
+  GossipStream::Host& host = *this;
+  streams_.add(std::make_unique<GossipStream>(env_, wire_, host, std::move(stream),
+                                              settings_.protocol.stream_timeout));
+  if (++accepted_ == kAccepted) listener_->pause();
+}
+
+void Gossip::send(const Peer& to, std::string_view datagram) { socket_->send(to_address(to), datagram); }
+
+void Gossip::ping_stream(const Peer& to, const Ping& ping) {
+  GossipStream::Purpose purpose{.to = to_address(to)};
+  encode(ping, purpose.ping);
+  dial(std::move(purpose));
+}
+
+void Gossip::exchange(const Peer& to, bool join) { dial({.to = to_address(to), .join = join}); }
+
+void Gossip::dial(GossipStream::Purpose purpose) {
+  GossipStream::Host& host = *this;
+  streams_.add(std::make_unique<GossipStream>(env_, wire_, host, std::move(purpose),
+                                              settings_.protocol.stream_timeout));
+}
+
+std::string Gossip::on_stream_open(GossipStream& stream) {
+  const GossipStream::Purpose& purpose = stream.purpose();
+  std::string sealed;
+  wire_.seal_stream(purpose.ping.empty() ? membership_->state(purpose.join) : purpose.ping, true, nonce(),
+                    sealed);
+  return sealed;
+}
+
+std::string Gossip::on_stream_message(GossipStream& stream, const StreamMessage& message) {
+  std::string answer;
+  switch (message.type) {
+    case MessageType::kPing:
+      if (stream.accepted()) answer = membership_->on_stream_ping(message.ping).value_or("");
+      break;
+    case MessageType::kAck:
+      if (!stream.accepted()) membership_->on_stream_ack(message.ack.sequence);
+      break;
+    case MessageType::kPushPull: {
+      if (stream.accepted()) answer = membership_->state(false);
+      serf_clock_ = std::max(serf_clock_, serf_clock(message.bytes).value_or(0));
+      const bool merged = membership_->merge(message.nodes, env_.now());
+      if (!stream.accepted())
+        join_.on_result(stream.purpose().to, merged, "its versions and ours exclude each other");
+      break;
+    }
+    case MessageType::kUser: on_user(message.bytes); break;
+    case MessageType::kError:
+      if (!stream.accepted()) join_.on_result(stream.purpose().to, false, message.bytes);
+      break;
+    default: break;
+  }
+  after();
+  std::string sealed;
+  if (!answer.empty()) wire_.seal_stream(answer, false, nonce(), sealed);
+  return sealed;
+}
+
+void Gossip::on_stream_over(GossipStream& stream, std::string_view problem) {
+  if (!problem.empty()) ++counted_.streams_failed;
+  if (!stream.accepted()) {
+    join_.on_result(stream.purpose().to, false, problem);  // unless it is answered already
+  } else if (accepted_-- == kAccepted) {
+    listener_->resume();
+  }
+  env_.turn.bury(streams_.take(stream));
+}
+
+bool Gossip::known(const Address& address) const {
+  if (address == advertised_) return true;
+  const Peer peer = to_peer(address);
+  bool found = false;
+  membership_->each([&](const Member& member) {
+    found = found || (member.state == State::kAlive && to_address(member.peer) == to_address(peer));
+  });
+  return found;
+}
+
+bool Gossip::alone() const {
+  bool others = false;
+  membership_->each([&](const Member& member) {
+    const bool there = member.state == State::kAlive || member.state == State::kSuspect;
+    others = others || (there && &member != &membership_->self());
+  });
+  return !others;
+}
+
+void Gossip::on_user(std::string_view message) {
+  // Serf's own types of messages; in a pool without Serf there are none.
+  if (const auto clock = serf_clock(message)) serf_clock_ = std::max(serf_clock_, *clock);
+  if (relay_.fresh(message)) to_pass_on_.emplace_back(message);
+}
+
+void Gossip::on_change(const Member& member, Change change, std::string_view source) {
+  if (change == Change::kSuspected) ++counted_.suspicions;
+  if (change == Change::kFailed) ++counted_.failures;
+  if (!settings_.snapshot.empty() && !remember_timer_.armed()) {
+    env_.wheel.arm_in(remember_timer_, kRememberAfter);
+  }
+  report(member, change, source);
+}
+
+void Gossip::report(const Member& member, Change change, std::string_view source) {
+  const std::string_view state = state_after(change);
+  if (state.empty()) return log_debug("member " + std::string(to_string(change)), {{"member", member.name}});
+  // A pool of a thousand that falls apart must fill neither the log nor the events.
+  if (log_lines_.try_take(env_.now())) {
+    ++log_lines_left_out_;
+    return;
+  }
+  const std::string reason = describe(change, source);
+  ways_.tell({.at = env_.now(),
+              .kind = Event::Kind::kMember,
+              .cluster = {},
+              .endpoint = member.name,
+              .from = {},
+              .to = std::string(state),
+              .reason = reason});
+  const bool bad = change == Change::kSuspected || change == Change::kFailed || change == Change::kRefuted ||
+                   change == Change::kConflict;
+  log_line(bad ? LogLevel::kWarn : LogLevel::kInfo, "mesh member",
+           {{"member", member.name},
+            {"address", to_address(member.peer).to_string()},
+            {"state", state},
+            {"reason", reason.empty() ? "-" : reason},
+            {"lines_left_out", std::to_string(std::exchange(log_lines_left_out_, 0))}});
+}
+
+void Gossip::remember() {
+  std::vector<Address> members;
+  membership_->each([&](const Member& member) {
+    const bool other = &member != &membership_->self() && member.state == State::kAlive;
+    if (other && members.size() < kRememberedMembers) members.push_back(to_address(member.peer));
+  });
+  // Who is alone has not found the pool, and remembers it still.
+  if (members.empty()) return;
+  const auto written = write_members_file(settings_.snapshot, members);
+  if (!written && !remember_failed_) {
+    log_warn("the mesh is not remembered", {{"reason", written.error().detail}});
+  }
+  remember_failed_ = !written;
+}
+
+// 64 bits of the operating system's, and a count: never the same twice under one key.
+Keyring::Nonce Gossip::nonce() {
+  if (++nonce_count_ == 0) nonce_prefix_ = nonces_.next();
+  Keyring::Nonce nonce{};
+  std::memcpy(nonce.data(), &nonce_prefix_, sizeof nonce_prefix_);
+  std::memcpy(nonce.data() + sizeof nonce_prefix_, &nonce_count_, sizeof nonce_count_);
+  return nonce;
+}
+
+MeshNumbers Gossip::numbers() const {
+  MeshNumbers numbers = counted_;
+  if (membership_ == nullptr) return numbers;
+  membership_->each([&](const Member& member) { ++numbers.members[static_cast<std::size_t>(member.state)]; });
+  numbers.health = membership_->health();
+  numbers.wire = membership_->numbers();
+  return numbers;
+}
+
+MeshView Gossip::view() const {
+  MeshView view{.node = name_,
+                .address = advertised_.to_string(),
+                .label = settings_.label,
+                .encrypted = !keyring_.empty(),
+                .numbers = numbers(),
+                .members = {}};
+  if (membership_ == nullptr) return view;
+  membership_->each([&](const Member& member) {
+    view.members.push_back({.name = member.name,
+                            .address = to_address(member.peer).to_string(),
+                            .state = member.state,
+                            .since = env_.now() - member.since,
+                            .incarnation = member.incarnation,
+                            .self = &member == &membership_->self(),
+                            .tags = decode_tags(member.meta)});
+  });
+  std::ranges::sort(view.members, {}, &MemberView::name);
+  return view;
+}
+
+}  // namespace remora::proxy
