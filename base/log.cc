@@ -5,8 +5,10 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <mutex>
 
 #include "base/log_format.h"
+#include "base/log_repeats.h"
 #include "base/log_writer.h"
 
 namespace remora {
@@ -17,6 +19,9 @@ constexpr std::array<std::string_view, 6> kLevels{"trace", "debug", "info", "war
 std::atomic<LogLevel> level_now{LogLevel::kInfo};
 std::atomic<LogWriter*> sink{nullptr};
 std::atomic<LogFormat> format_now{LogFormat::kText};
+
+std::mutex repeats_mutex;  // guards `repeats`
+LogRepeats repeats;
 
 // One line under construction.
 class Line final {
@@ -93,6 +98,42 @@ void write_to_stderr(std::string line) {
   }
 }
 
+void emit(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
+  Line line;
+  if (format_now.load(std::memory_order_relaxed) == LogFormat::kJson) {
+    write_json(line, level, message, fields);
+  } else {
+    write_text(line, level, message, fields);
+  }
+  if (LogWriter* const writer = sink.load(std::memory_order_acquire)) {
+    writer->write_line(line.text());
+  } else {
+    write_to_stderr(line.text());
+  }
+}
+
+void emit(const std::vector<LogRepeats::LeftOut>& left_out) {
+  for (const auto& [message, count] : left_out) {
+    emit(LogLevel::kWarn, "repeated lines were left out",
+         {{"repeated", message}, {"count", std::to_string(count)}});
+  }
+}
+
+// FNV-1a of everything but the time.
+std::uint64_t digest_of(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
+  std::uint64_t digest = 0xcbf29ce484222325U + static_cast<std::uint64_t>(level);
+  const auto add = [&digest](std::string_view text) {
+    for (const char c : text) digest = (digest ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+    digest = (digest ^ 0xffU) * 0x100000001b3U;  // in no UTF-8: ends the text
+  };
+  add(message);
+  for (const auto& [key, value] : fields) {
+    add(key);
+    add(value);
+  }
+  return digest;
+}
+
 }  // namespace
 
 std::optional<LogLevel> parse_log_level(std::string_view text) {
@@ -105,6 +146,12 @@ std::optional<LogLevel> parse_log_level(std::string_view text) {
 std::string_view to_string(LogLevel level) { return kLevels[static_cast<std::size_t>(level)]; }
 
 void set_log_sink(LogWriter* writer, LogFormat format) {
+  if (writer == nullptr && sink.load(std::memory_order_acquire) != nullptr) {  // the log ends
+    std::unique_lock lock(repeats_mutex);
+    const auto left_out = repeats.take_left_out(0, true);
+    lock.unlock();
+    emit(left_out);
+  }
   format_now.store(format, std::memory_order_relaxed);
   sink.store(writer, std::memory_order_release);
 }
@@ -115,17 +162,14 @@ LogLevel log_level() { return level_now.load(std::memory_order_relaxed); }
 
 void log_line(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
   if (level < log_level() || level == LogLevel::kOff) return;
-  Line line;
-  if (format_now.load(std::memory_order_relaxed) == LogFormat::kJson) {
-    write_json(line, level, message, fields);
-  } else {
-    write_text(line, level, message, fields);
-  }
-  if (LogWriter* const writer = sink.load(std::memory_order_acquire)) {
-    writer->write_line(line.text());
-  } else {
-    write_to_stderr(line.text());
-  }
+  const std::int64_t now_ms = wall_clock_ms();
+  const std::uint64_t digest = digest_of(level, message, fields);
+  std::unique_lock lock(repeats_mutex);
+  const auto left_out = repeats.take_left_out(now_ms);
+  const bool may_write = repeats.may_write(digest, message, now_ms);
+  lock.unlock();
+  emit(left_out);
+  if (may_write) emit(level, message, fields);
 }
 
 }  // namespace remora

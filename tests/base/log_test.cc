@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/log_format.h"
+#include "base/log_repeats.h"
 #include "base/log_writer.h"
 #include "base/random.h"
 #include "tests/support/log_writers.h"
@@ -216,6 +217,53 @@ TEST_CASE("lines below the level are not written") {
   for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1)
     seen += text[text.find('\n', at) - 1];
   CHECK(seen == "deh");
+}
+
+TEST_CASE("of lines that repeat themselves only so many are written in an interval") {
+  LogRepeats repeats;
+  unsigned written = 0;
+  for (int i = 0; i < 1000; ++i) written += repeats.may_write(1, "one", 5000 + i) ? 1U : 0U;
+  CHECK(written == LogRepeats::kMost);
+  CHECK(repeats.may_write(2, "two", 6000));  // another line has its own measure
+  CHECK(repeats.take_left_out(6000).empty());
+  CHECK(repeats.take_left_out(14'999).empty());
+  const auto left_out = repeats.take_left_out(15'000);
+  REQUIRE(left_out.size() == 1);
+  CHECK(left_out[0].message == "one");
+  CHECK(left_out[0].count == 1000 - LogRepeats::kMost);
+  CHECK(repeats.take_left_out(15'000).empty());
+  CHECK(repeats.may_write(1, "one", 15'000));
+}
+
+TEST_CASE("what was left out is told of whatever becomes of its line") {
+  LogRepeats repeats;
+  for (unsigned i = 0; i < LogRepeats::kMost + 3; ++i) repeats.may_write(1, "one", 0);
+  std::int64_t now = 0;
+  bool all = false;
+  SUBCASE("another line takes its place") { repeats.may_write(1 + LogRepeats::kSlots, "other", 0); }
+  SUBCASE("it comes again after the interval") { CHECK(repeats.may_write(1, "one", now = 10'000)); }
+  SUBCASE("the clock is put back") { CHECK(repeats.may_write(1, "one", now = -5)); }
+  SUBCASE("the log ends") { all = true; }
+  const auto left_out = repeats.take_left_out(now, all);
+  REQUIRE(left_out.size() == 1);
+  CHECK(left_out[0].count == 3);
+}
+
+TEST_CASE("a message in a loop does not fill the log, and its end says how often it came") {
+  Capture log(LogFormat::kText);
+  set_log_level(LogLevel::kInfo);
+  for (int i = 0; i < 500; ++i) log_warn("accepting paused", {{"listener", "in"}});
+  for (int i = 0; i < 30; ++i)
+    log_warn("accepting paused", {{"listener", std::to_string(i)}});  // none is the same
+  const std::string text = log.text();
+  std::size_t same = 0;
+  for (std::size_t at = text.find("listener=in\n"); at != std::string::npos;
+       at = text.find("listener=in\n", at + 1))
+    ++same;
+  CHECK(same == LogRepeats::kMost);
+  for (int i = 0; i < 30; ++i) CHECK(text.find("listener=" + std::to_string(i) + "\n") != std::string::npos);
+  CHECK(text.find("warn repeated lines were left out repeated=\"accepting paused\" count=480\n") !=
+        std::string::npos);
 }
 
 }  // namespace
