@@ -31,10 +31,12 @@
 namespace remora::config {
 
 struct Runtime {
-  unsigned workers = 1;  // already resolved when "auto" was asked for
+  unsigned workers = 1;       // already resolved when "auto" was asked for
+  Duration drain_delay = 0s;  // a part of drain_timeout
   Duration drain_timeout = 30s;
-  std::string zone;   // own zone; empty = no zone preference
-  bool watch = true;  // reload when the file changes
+  std::string exit_with;  // the pid of the application's process, or the file that has it; empty = nobody's
+  std::string zone;       // own zone; empty = no zone preference
+  bool watch = true;      // reload when the file changes
   bool operator==(const Runtime&) const = default;
 };
 
@@ -157,9 +159,14 @@ struct ListenerLimits {
   bool operator==(const ListenerLimits&) const = default;
 };
 
+// Whose requests come here: inbound ones the application serves, outbound ones it makes. In a drain inbound
+// ends first.
+enum class Direction : std::uint8_t { kInbound, kOutbound };
+
 struct Listener {
   std::string name;  // default: the address as written
   Address address;
+  Direction direction = Direction::kInbound;
   std::vector<Cidr> trusted;  // peers whose X-Forwarded-* are believed and appended to
   ListenerTimeouts timeouts;
   ListenerLimits limits;

@@ -39,7 +39,9 @@ void add(std::vector<Change>& changes, std::string object, Details& details, boo
 
 void diff_process(const Config& before, const Config& after, std::vector<Change>& changes) {
   Details details;
+  details.compare("drain_delay", before.runtime.drain_delay, after.runtime.drain_delay);
   details.compare("drain_timeout", before.runtime.drain_timeout, after.runtime.drain_timeout);
+  details.compare("exit_with", before.runtime.exit_with, after.runtime.exit_with);
   details.compare("zone", before.runtime.zone, after.runtime.zone);
   details.compare("watch", before.runtime.watch, after.runtime.watch);
   add(changes, "runtime", details);
@@ -128,6 +130,7 @@ void diff_listener(const Listener& before, const Listener& after, const RouteCom
                    std::vector<Change>& changes) {
   Details details;
   details.compare_text("address", before.address.to_string(), after.address.to_string());
+  details.compare("direction", before.direction, after.direction);
   details.compare("trusted", before.trusted, after.trusted);
   details.compare("timeouts", before.timeouts, after.timeouts);
   details.compare("limits", before.limits, after.limits);

@@ -36,7 +36,9 @@ std::string value_of(std::string_view field, std::string_view value, Secrets sec
 void write_process(TomlWriter& out, const Config& config) {
   out.table("runtime");
   out.integer("workers", config.runtime.workers);
+  out.duration("drain_delay", config.runtime.drain_delay);
   out.duration("drain_timeout", config.runtime.drain_timeout);
+  out.text("exit_with", config.runtime.exit_with);
   out.text("zone", config.runtime.zone);
   out.boolean("watch", config.runtime.watch);
   out.table("overload");
@@ -144,6 +146,7 @@ void write_listener(TomlWriter& out, const Listener& listener, const Config& con
   out.element("listener");
   out.text("name", listener.name);
   out.text("address", listener.address.to_string());
+  out.text("direction", listener.direction == Direction::kOutbound ? "outbound" : "inbound");
   std::vector<std::string> trusted;
   trusted.reserve(listener.trusted.size());
   for (const auto& range : listener.trusted) trusted.push_back(range.to_string());

@@ -16,6 +16,10 @@ constexpr std::size_t kMostRoutes = 4096;
 constexpr std::array<std::string_view, 7> kTrusted{"unix:",         "127.0.0.0/8",    "::1/128", "10.0.0.0/8",
                                                    "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"};
 
+using Words = std::pair<std::string_view, Direction>;
+constexpr std::array kDirections{Words{"inbound", Direction::kInbound},
+                                 Words{"outbound", Direction::kOutbound}};
+
 void read_address(const TableReader& reader, Listener& listener) {
   const auto name = reader.string("name", "\"in\"");
   if (name) {
@@ -102,6 +106,7 @@ void read_listeners(const TableReader& top, Draft& draft) {
     auto& listener = draft.config.listeners.back();
     read_address(reader, listener);
     draft.listeners.push_back(reader.where());
+    reader.choice<Direction>("direction", listener.direction, kDirections);
     read_trusted(reader, listener);
     read_timeouts(reader.table("timeouts"), listener.timeouts);
     read_limits(reader.table("limits"), listener.limits);

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <array>
 
 #include "config/cores.h"
@@ -16,6 +18,7 @@ constexpr std::array kLevels{Levels{"trace", LogLevel::kTrace}, Levels{"debug", 
                              Levels{"info", LogLevel::kInfo},   Levels{"warn", LogLevel::kWarn},
                              Levels{"error", LogLevel::kError}, Levels{"off", LogLevel::kOff}};
 
+constexpr std::size_t kLongestPid = 9;
 constexpr Duration kLeastLag = 10ms;  // a tick of the timers
 constexpr std::uint64_t kLeastMemory = std::uint64_t{16} << 20;
 constexpr std::uint64_t kMostMemory = std::uint64_t{1} << 50;
@@ -35,10 +38,26 @@ void read_workers(const TableReader& reader, Draft& draft) {
   reader.integer("workers", draft.config.runtime.workers, 1, kMostWorkers);
 }
 
+void read_exit_with(const TableReader& reader, Runtime& runtime) {
+  const auto text = reader.string("exit_with", "\"/run/app.pid\"");
+  if (!text) return;
+  const bool digits = text->find_first_not_of("0123456789") == std::string::npos;
+  const bool pid = digits && text->size() <= kLongestPid && text->find_first_not_of('0') != std::string::npos;
+  if (!text->empty() && !pid && !text->starts_with('/')) {
+    reader.problem("exit_with", fmt::format("{} is neither, write a pid such as \"42\", or the absolute path "
+                                            "of a file that has it, such as \"/run/app.pid\"",
+                                            quoted(*text)));
+  }
+  runtime.exit_with = *text;
+}
+
 void read_runtime(const TableReader& reader, Draft& draft) {
   auto& runtime = draft.config.runtime;
   read_workers(reader, draft);
+  reader.duration("drain_delay", runtime.drain_delay, 0s, 24h);
   reader.duration("drain_timeout", runtime.drain_timeout, 0s, 24h);
+  reader.ordered("drain_delay", runtime.drain_delay, "drain_timeout", runtime.drain_timeout);
+  read_exit_with(reader, runtime);
   if (const auto zone = reader.string("zone", "\"eu-1a\"")) {
     const auto complaint = zone->empty() ? std::nullopt : check_name(*zone);
     if (complaint) reader.problem("zone", *complaint);

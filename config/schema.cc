@@ -17,13 +17,14 @@ namespace {
 using Keys = std::string_view[];
 
 constexpr Keys kTop = {"runtime", "overload", "admin", "log", "listener", "cluster", "mesh"};
-constexpr Keys kRuntime = {"workers", "drain_timeout", "zone", "watch"};
+constexpr Keys kRuntime = {"workers", "drain_delay", "drain_timeout", "exit_with", "zone", "watch"};
 constexpr Keys kOverload = {"loop_lag", "memory", "calm"};
 constexpr Keys kAdmin = {"address", "hosts"};
 constexpr Keys kLog = {"level", "format", "access"};
 constexpr Keys kAccess = {"format", "path", "sample"};
 
-constexpr Keys kListener = {"name", "address", "trusted", "timeouts", "limits", "rate_limit", "route"};
+constexpr Keys kListener = {"name",     "address", "direction",  "trusted",
+                            "timeouts", "limits",  "rate_limit", "route"};
 constexpr Keys kListenerTimeouts = {"header", "body_idle", "keep_alive", "tunnel_idle"};
 constexpr Keys kListenerLimits = {"connections", "header_bytes", "header_fields", "body_bytes"};
 constexpr Keys kRateLimit = {"requests", "per", "burst", "key", "keys"};

@@ -38,6 +38,10 @@ class AdminSource {
   // Reads the configuration anew; calls back on the control thread, later or now.
   virtual void reload(std::move_only_function<void(const ReloadReport&)> receive) = 0;
   virtual const ReloadReport& last_reload() const = 0;
+  // Begins the drain, of inbound alone or to the end of the process, and says how far it is.
+  virtual std::string begin_drain(bool inbound_alone) = 0;
+  // Ends the process once what is being answered has been.
+  virtual void quit() = 0;
   virtual std::vector<ClusterView> clusters() const = 0;
   // nullopt: this process is in no mesh.
   virtual std::optional<MeshView> mesh() const = 0;

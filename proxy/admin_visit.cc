@@ -45,6 +45,9 @@ const std::vector<Admin::Visit::Page>& Admin::Visit::pages() {
        &Visit::show_log, &Visit::change_log},
       {"/reload", "what came of the last reload (JSON); POST reloads; ?format=text: for people",
        &Visit::show_reload, &Visit::reload},
+      {"/drain", "finish what is in flight and end; ?only=inbound: inbound traffic alone", nullptr,
+       &Visit::drain},
+      {"/quit", "end at once", nullptr, &Visit::quit},
   };
   return kPages;
 }
@@ -172,6 +175,17 @@ void Admin::Visit::answer_reload(const ReloadReport& report) {
   if (head_.method == "POST" && report.result == ReloadReport::Result::kRefused) status = 409;
   if (query("format") == "text") return answer_text(status, reload_text(report));
   answer(status, kJson, reload_json(report));
+}
+
+void Admin::Visit::drain() {
+  const std::string_view only = query("only");
+  if (!only.empty() && only != "inbound") return answer_text(400, "only must be inbound\n");
+  answer_text(200, admin_.source_.begin_drain(!only.empty()) + "\n");
+}
+
+void Admin::Visit::quit() {
+  admin_.source_.quit();
+  answer_text(200, "quitting\n");
 }
 
 void Admin::Visit::order(std::string_view path) {

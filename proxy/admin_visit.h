@@ -51,6 +51,8 @@ class Admin::Visit final : public http::Receiver {
   void change_log();
   void show_reload();
   void reload();
+  void drain();
+  void quit();
   void answer_reload(const ReloadReport& report);
   void order(std::string_view path);
 

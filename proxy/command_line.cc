@@ -9,7 +9,7 @@ namespace remora::proxy {
 namespace {
 
 const std::vector<Explained> kExitCodes{
-    {"0", "done; or stopped in order"},
+    {"0", "done; or stopped, by a signal, by drain, quit or exit_with"},
     {"1", "the configuration has errors; or, of ready, not ready"},
     {"2", "bad usage"},
     {"3", "cannot bind or start"},
@@ -17,8 +17,9 @@ const std::vector<Explained> kExitCodes{
 const std::vector<Explained> kSignals{
     {"SIGTERM",
      "finish what is in flight, within runtime.drain_timeout, then exit; the second one exits at once"},
-    {"SIGHUP", "read the configuration anew"},
     {"SIGINT", "exit at once"},
+    {"SIGHUP", "read the configuration anew"},
+    {"SIGUSR1", "open the log files anew, after they have been renamed"},
 };
 
 std::string listed(const std::vector<Explained>& entries) {
@@ -58,6 +59,11 @@ void declare(CLI::App& app, Arguments& arguments) {
   });
   auto* reload = app.add_subcommand("reload", "let a running Remora read its configuration anew");
   add_admin(*reload, arguments);
+  auto* drain = app.add_subcommand("drain", "let a running Remora finish what is in flight, then end");
+  add_admin(*drain, arguments);
+  drain->add_flag("--inbound", arguments.inbound,
+                  "end inbound traffic alone: outbound is served until SIGTERM");
+  add_admin(*app.add_subcommand("quit", "let a running Remora end at once"), arguments);
   auto* demo = app.add_subcommand("demo", "run with embedded backends and traffic of its own");
   demo->add_option("--requests", arguments.requests, "end after so many requests; 0 = until Ctrl-C")
       ->type_name("NUMBER");

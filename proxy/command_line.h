@@ -30,6 +30,7 @@ struct Arguments {
   std::string shell;                     // of `completion`
   std::string admin = "127.0.0.1:9901";  // --admin
   bool once = false;                     // --once
+  bool inbound = false;                  // --inbound
   std::string wait = "0";                // --wait
 };
 

@@ -52,29 +52,18 @@ int diff(const std::vector<std::string>& files) {
   return kExitOk;
 }
 
-int reload(const std::string& admin) {
-  const auto address = remora::Address::parse(admin);
-  if (!address) {
-    fmt::print(stderr, "remora: {} is no address, write 127.0.0.1:9901\n", admin);
-    return kExitBadUsage;
-  }
-  // It may wait for names, and for reloads before it.
-  const auto answer = ask_admin(*address, "POST", "/reload?format=text", remora::Duration(60s));
-  if (!answer) return cannot_start(answer.error());
-  fmt::print(answer->status == 200 ? stdout : stderr, "{}", answer->body);
-  return answer->status == 200 ? kExitOk : kExitBadConfig;
-}
-
-int members(const std::string& admin) {
+// Asks a running Remora for a page and prints what it says. `refused`: the exit code when that is no 200.
+int ask(const std::string& admin, std::string_view method, std::string_view page, int refused) {
   const auto address = parse_admin_address(admin);
   if (!address) {
     fmt::print(stderr, "remora: {}\n", address.error().detail);
     return kExitBadUsage;
   }
-  const auto answer = ask_admin(*address, "GET", "/members?format=text");
+  // A reload may wait for names, and for reloads before it.
+  const auto answer = ask_admin(*address, method, page, remora::Duration(60s));
   if (!answer) return cannot_start(answer.error());
   fmt::print(answer->status == 200 ? stdout : stderr, "{}", answer->body);
-  return answer->status == 200 ? kExitOk : kExitBadConfig;
+  return answer->status == 200 ? kExitOk : refused;
 }
 
 int run(const std::string& file) {
@@ -107,7 +96,7 @@ int demo(std::uint64_t requests) {
       text, proxy, admin, admin, admin, admin);
   std::fflush(stdout);
   demo.start(server.listen_address(0), server.admin_address(), requests,
-             [&server] { server.loop().post([&server] { server.drain(); }); });
+             [&server] { server.loop().post([&server] { server.drain("the demo"); }); });
   server.run();
   demo.stop();
   fmt::print("\n{} requests answered with 200, {} otherwise\n", demo.good(), demo.bad());
@@ -134,8 +123,15 @@ int obey(int argc, char** argv) {
   if (arguments->command == "check") {
     return arguments->diff.empty() ? check(arguments->config) : diff(arguments->diff);
   }
-  if (arguments->command == "reload") return reload(arguments->admin);
-  if (arguments->command == "members") return members(arguments->admin);
+  if (arguments->command == "reload")
+    return ask(arguments->admin, "POST", "/reload?format=text", kExitBadConfig);
+  if (arguments->command == "drain") {
+    return ask(arguments->admin, "POST", arguments->inbound ? "/drain?only=inbound" : "/drain",
+               kExitCannotStart);
+  }
+  if (arguments->command == "quit") return ask(arguments->admin, "POST", "/quit", kExitCannotStart);
+  if (arguments->command == "members")
+    return ask(arguments->admin, "GET", "/members?format=text", kExitBadConfig);
   if (arguments->command == "completion") return completion(arguments->shell);
   if (arguments->command == "top") return run_top({.server = arguments->admin, .once = arguments->once});
   if (arguments->command == "ready") return run_ready({.server = arguments->admin, .wait = arguments->wait});

@@ -43,6 +43,7 @@ void Reloader::begin() {
     log_warn("reload refused", {{"trigger", jobs_.front().trigger}, {"reason", reason}});
     return finish({.result = Outcome::kRefused, .changes = {}, .errors = {reason}, .at = now_seconds()});
   }
+  if (!jobs_.front().quiet) ways_.busy(true);
   compare(ways_.load());
 }
 
@@ -74,6 +75,7 @@ void Reloader::compare(std::expected<config::Config, config::Problems> loaded) {
 }
 
 void Reloader::await_names() {
+  ways_.busy(true);
   dns_.watch(*next_);
   if (dns_.settled()) return bind();
   awaiting_names_ = true;
@@ -216,6 +218,7 @@ void Reloader::finish(const ReloadReport& report) {
     last_ = report;
   }
   busy_ = false;
+  ways_.busy(false);
   if (job.answer) job.answer(report);
   if (!busy_ && !jobs_.empty())
     loop_.post([this] {

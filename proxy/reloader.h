@@ -46,6 +46,8 @@ class Reloader final {
     std::function<void(std::shared_ptr<const config::Config>, std::vector<Address> addresses,
                        std::function<void()>)>
         commit;
+    // True: something is done that is not over at once. False: it is over, whatever came of it.
+    std::function<void(bool)> busy;
     // As it was started: what needs a restart is told until there is one.
     const config::Config* started = nullptr;
   };

@@ -1,8 +1,10 @@
+// Long because everything meets here: each part is a class of its own, and this is how they are wired.
 #include "proxy/server.h"
 
 #include <malloc.h>
+#include <signal.h>
 
-#include <csignal>
+#include <algorithm>
 
 #include "base/log.h"
 #include "base/log_format.h"
@@ -31,6 +33,15 @@ Error cannot_bind(const std::string& what, Error error) {
   error.detail = "cannot bind " + what + ": " +
                  (error.detail.empty() ? std::string(to_string(error.code)) : error.detail);
   return error;
+}
+
+// The handlers end with the loop, and a signal that came after them would kill a process that has ended well.
+// The other threads have ended by then, or take no signals.
+void ignore_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGHUP, SIGINT, SIGTERM, SIGUSR1}) sigaddset(&signals, number);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
 }  // namespace
@@ -65,7 +76,13 @@ Server::Server(config::Config config, Load load)
                  .check_address = [this](const config::Listener& listener) { return check_port(listener); },
                  .commit = [this](auto next, auto addresses,
                                   auto done) { take_over(next, std::move(addresses), std::move(done)); },
-                 .started = started_with_.get()}) {}
+                 .busy = [this](bool busy) { busy ? manager_.reloading() : manager_.reloaded(summary()); },
+                 .started = started_with_.get()}),
+      drain_(loop_.wheel(),
+             {.announce = [this](config::Direction direction) { announce_drain(direction); },
+              .finish = [this](config::Direction direction,
+                               auto finished) { finish_traffic(direction, std::move(finished)); },
+              .changed = [this] { on_drain_changed(); }}) {}
 
 Server::~Server() {
   for (auto& worker : workers_) worker->stop();
@@ -77,11 +94,51 @@ Server::~Server() {
 }
 
 Result<void> Server::start() {
-  std::signal(SIGPIPE, SIG_IGN);
+  signal(SIGPIPE, SIG_IGN);
   if (auto opened = open_logs(); !opened) return opened;
+  if (auto opened = open_notify_socket(); !opened) return opened;
   if (auto bound = bind_admin(); !bound) return bound;
   if (auto bound = bind_listeners(); !bound) return bound;
-  return bind_mesh();
+  if (auto bound = bind_mesh(); !bound) return bound;
+  handle_signals();
+  return {};
+}
+
+void Server::handle_signals() {
+  loop_.on_signal(SIGHUP, [this] { reloader_.reload("SIGHUP", {}); });
+  loop_.on_signal(SIGTERM, [this] {
+    if (!drain("SIGTERM")) exit_now();
+  });
+  loop_.on_signal(SIGINT, [this] { exit_now(); });
+  loop_.on_signal(SIGUSR1, [this] { reopen_logs(); });
+}
+
+void Server::reopen_logs() {
+  if (access_writer_) access_writer_->reopen();
+  log_writer_->reopen();
+  log_info("log files opened anew");
+}
+
+Result<void> Server::open_notify_socket() {
+  auto opened = net::NotifySocket::from_environment();
+  if (!opened) return std::unexpected(std::move(opened.error()));
+  notify_socket_ = std::move(*opened);
+  return {};
+}
+
+// Their answers are for the watchdog.
+void Server::ask_workers() {
+  for (auto& worker : workers_) {
+    worker->post([this](Worker&) { loop_.post([this] { manager_.answered(); }); });
+  }
+}
+
+std::string Server::summary() const {
+  const auto counted = [](std::size_t n, std::string_view what) {
+    return std::to_string(n) + ' ' + std::string(what) + (n == 1 ? "" : "s");
+  };
+  return "ready: " + counted(config_->listeners.size(), "listener") + ", " +
+         counted(config_->clusters.size(), "cluster") + ", " + counted(workers_.size(), "worker");
 }
 
 Result<void> Server::open_logs() {
@@ -176,22 +233,25 @@ void Server::run() {
     log_info("listening", {{"listener", config_->listeners[i].name},
                            {"address", snapshot_->listen_addresses[i].to_string()}});
   }
-  loop_.on_signal(SIGHUP, [this] { reloader_.reload("SIGHUP", {}); });
-  loop_.on_signal(SIGTERM, [this] { on_terminate(); });
-  loop_.on_signal(SIGINT, [this] { exit_now(); });
   for (auto& worker : workers_) worker->start();
   serving_ = true;
   loop_.post([this] {
     started_ = env_.now();
+    ServiceManager::Ways ways{.send = {}, .ask = [this] { ask_workers(); }};
+    if (notify_socket_) ways.send = [this](std::string_view state) { return notify_socket_->send(state); };
+    manager_.start(std::move(ways), net::NotifySocket::watchdog_of_environment(), workers_.size());
     supervisor_->start();
     if (config_->overload.memory > 0) measure_memory();
     dns_.watch(*config_);
     if (gossip_) gossip_->start();
     on_endpoints_changed();
     watch_file();
+    watch_application();
   });
   loop_.run();
+  ignore_signals();
   watch_ = nullptr;
+  application_ = nullptr;
   for (auto& worker : workers_) worker->stop();
   log_info("stopped");
 }
@@ -207,11 +267,12 @@ void Server::announce_when_ready() {
   announced_ = true;
   log_info("ready", {{"workers", std::to_string(workers_.size())}});
   tell("starting", "ready");
+  manager_.ready(summary());
 }
 
 std::string Server::reload_refusal() const {
   if (!load_) return "this process was not started from a file";
-  if (draining_) return "draining";
+  if (drain_.begun()) return "draining";
   return serving_ ? "" : "starting";
 }
 
@@ -232,6 +293,7 @@ void Server::take_over(std::shared_ptr<const config::Config> config, std::vector
   snapshot_ = std::make_shared<const Snapshot>(std::move(next));
   if (config_->overload.memory > 0 && !memory_timer_.armed()) measure_memory();
   watch_file();
+  watch_application();
   taken_over_ = std::move(taken_over);
   behind_ = workers_.size();
   for (auto& worker : workers_) {
@@ -284,29 +346,99 @@ void Server::publish() {
   }
 }
 
-void Server::on_terminate() {
-  if (draining_) return exit_now();
-  drain();
+bool Server::drain(std::string_view trigger, Drain::Scope scope) {
+  const bool outbound = std::ranges::any_of(config_->listeners, [](const config::Listener& listener) {
+    return listener.direction == config::Direction::kOutbound;
+  });
+  const config::Runtime& runtime = config_->runtime;
+  const bool first = !drain_.begun();
+  if (!drain_.begin(scope,
+                    {.delay = runtime.drain_delay, .timeout = runtime.drain_timeout, .outbound = outbound})) {
+    return false;
+  }
+  log_info("draining", {{"trigger", trigger},
+                        {"what", scope == Drain::Scope::kInbound ? "inbound" : "all"},
+                        {"delay_seconds", std::to_string(runtime.drain_delay / 1s)},
+                        {"timeout_seconds", std::to_string(runtime.drain_timeout / 1s)}});
+  if (scope == Drain::Scope::kAll) manager_.stopping(drain_.reason());
+  if (!first) return true;
+  tell(announced_ ? "ready" : "starting", "draining");
+  leave_mesh();
+  return true;
 }
 
-void Server::drain() {
-  if (draining_) return;
-  draining_ = true;
-  log_info("draining", {{"timeout_seconds", std::to_string(config_->runtime.drain_timeout / 1s)}});
-  tell(announced_ ? "ready" : "starting", "draining");
+// Inbound has not ended before the others have heard of it.
+void Server::leave_mesh() {
+  if (!gossip_) return;
+  leaving_ = true;
+  gossip_->leave([this] {
+    leaving_ = false;
+    if (left_) std::exchange(left_, nullptr)();
+  });
+}
+
+std::string Server::begin_drain(bool inbound_alone) {
+  const auto scope = inbound_alone ? Drain::Scope::kInbound : Drain::Scope::kAll;
+  drain(inbound_alone ? "POST /drain?only=inbound" : "POST /drain", scope);
+  return std::string(drain_.reason());
+}
+
+// The answer leaves first.
+void Server::quit() {
+  log_info("quitting", {{"trigger", "POST /quit"}});
+  loop_.post([this] { exit_now(); });
+}
+
+void Server::announce_drain(config::Direction direction) {
+  for (auto& worker : workers_) {
+    worker->post([direction](Worker& w) { w.announce_drain(direction); });
+  }
+}
+
+void Server::finish_traffic(config::Direction direction, std::function<void()> finished) {
   undrained_ = workers_.size();
-  loop_.wheel().arm_in(drain_timer_, config_->runtime.drain_timeout);
-  if (gossip_) {
+  const auto one_has = [this, finished = std::move(finished)] {
+    if (--undrained_ == 0) finished();
+  };
+  if (leaving_) {
     ++undrained_;
-    gossip_->leave([this] { on_drained(); });
+    left_ = one_has;
   }
   for (auto& worker : workers_) {
-    worker->post([this](Worker& w) { w.drain([this] { loop_.post([this] { on_drained(); }); }); });
+    worker->post([this, direction, one_has](Worker& w) {
+      w.drain(direction, [this, one_has] { loop_.post(one_has); });
+    });
   }
 }
 
-void Server::on_drained() {
-  if (--undrained_ == 0) exit_now();
+void Server::on_drain_changed() {
+  using Phase = Drain::Phase;
+  manager_.status(drain_.reason());
+  switch (drain_.phase()) {
+    case Phase::kServing:
+    case Phase::kDelay:
+    case Phase::kOutbound: return;
+    case Phase::kInbound: return log_info("inbound listeners closed");
+    case Phase::kHeld:
+    case Phase::kLastCall: return log_info("inbound traffic has ended");
+    case Phase::kEnded: break;
+  }
+  if (!drain_.complete()) log_warn("drain_timeout has passed, connections that are left are cut");
+  exit_now();
+}
+
+void Server::watch_application() {
+  const std::string& whom = config_->runtime.exit_with;
+  if (application_ != nullptr && application_->whom() == whom) return;
+  application_ = nullptr;
+  if (whom.empty()) return;
+  application_ = std::make_unique<net::ProcessWatch>(
+      loop_, whom,
+      [](pid_t pid) { log_info("will exit with the application", {{"pid", std::to_string(pid)}}); },
+      [this](pid_t pid) {
+        log_info("the application has gone", {{"pid", std::to_string(pid)}});
+        drain("exit_with");
+      });
 }
 
 void Server::exit_now() { loop_.stop(); }
@@ -314,7 +446,7 @@ void Server::exit_now() { loop_.stop(); }
 void Server::collect(Reports receive) { collector_.collect(std::move(receive)); }
 
 std::string Server::not_ready_reason() const {
-  if (draining_) return "draining";
+  if (drain_.begun()) return std::string(drain_.reason());
   if (!serving_) return "starting";
   if (announced_)
     return {};  // what comes later, a new address that is not checked yet, does not take it back

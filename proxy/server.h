@@ -3,8 +3,10 @@
 //
 //   start     admin bound -> listeners bound -> mesh bound -> workers run -> names resolved, mesh asked ->
 //   ready SIGHUP    the file is read anew and taken over, or rejected (reloader.h); so when it changes
-//   SIGTERM   not ready, the mesh left -> listeners closed -> exchanges end, at most drain_timeout -> exit
-//   SIGTERM again, SIGINT    exit at once
+//   SIGTERM   the mesh is left, the drain (drain.h), then exit; so POST /drain, and when the process of
+//   exit_with
+//             has gone
+//   SIGTERM again, SIGINT, POST /quit    exit at once
 //
 // Thread: main, which becomes the control thread in run(). Owner: main.
 #pragma once
@@ -18,13 +20,17 @@
 #include "proxy/admin.h"
 #include "proxy/collector.h"
 #include "proxy/dns_endpoints.h"
+#include "proxy/drain.h"
 #include "proxy/event_ring.h"
 #include "proxy/gossip.h"
 #include "proxy/net/file_watch.h"
 #include "proxy/net/loop.h"
+#include "proxy/net/notify_socket.h"
+#include "proxy/net/process_watch.h"
 #include "proxy/net/resolver.h"
 #include "proxy/net/tcp.h"
 #include "proxy/reloader.h"
+#include "proxy/service_manager.h"
 #include "proxy/snapshot.h"
 #include "proxy/supervisor.h"
 #include "proxy/worker_thread.h"
@@ -44,8 +50,8 @@ class Server final : public AdminSource {
   Result<void> start();
   // Serves until told to stop. Call once, after start().
   void run();
-  // Ends run() as SIGTERM does. On the control thread.
-  void drain();
+  // Ends run() as SIGTERM does; `trigger` is for the log. False: that is under way. On the control thread.
+  bool drain(std::string_view trigger, Drain::Scope scope = Drain::Scope::kAll);
   // Ends run() now. Any thread.
   void exit_now();
 
@@ -65,6 +71,8 @@ class Server final : public AdminSource {
     reloader_.reload("POST /reload", std::move(receive));
   }
   const ReloadReport& last_reload() const override { return reloader_.last(); }
+  std::string begin_drain(bool inbound_alone) override;
+  void quit() override;
   std::vector<ClusterView> clusters() const override { return supervisor_->view(); }
   std::optional<MeshView> mesh() const override {
     return gossip_ ? std::optional(gossip_->view()) : std::nullopt;
@@ -91,8 +99,16 @@ class Server final : public AdminSource {
   void announce_when_ready();
   void measure_memory();
   void tell_workers_of_room(const ClusterState& cluster, std::uint64_t workers);
-  void on_terminate();
-  void on_drained();
+  void handle_signals();
+  void reopen_logs();
+  Result<void> open_notify_socket();
+  void ask_workers();
+  std::string summary() const;
+  void watch_application();
+  void leave_mesh();
+  void on_drain_changed();
+  void announce_drain(config::Direction direction);
+  void finish_traffic(config::Direction direction, std::function<void()> finished);
 
   std::shared_ptr<const config::Config> config_;
   const std::shared_ptr<const config::Config> started_with_;
@@ -121,11 +137,15 @@ class Server final : public AdminSource {
   std::function<void()> taken_over_;  // called when every worker has taken over the latest configuration
   std::size_t behind_ = 0;            // those that have not
   std::atomic<std::uint64_t> resident_bytes_{0};  // for the workers; measured if a limit depends on it
-  MemberTimer<Server, &Server::exit_now> drain_timer_{*this};
   MemberTimer<Server, &Server::measure_memory> memory_timer_{*this};
-  std::size_t undrained_ = 0;  // workers, and the mesh to be left
+  std::unique_ptr<net::ProcessWatch> application_;
+  Drain drain_;
+  std::unique_ptr<net::NotifySocket> notify_socket_;  // null: nobody wants to know
+  ServiceManager manager_{loop_.wheel()};
+  std::size_t undrained_ = 0;   // workers that still have traffic of the direction that ends, and the mesh
+  bool leaving_ = false;        // the mesh
+  std::function<void()> left_;  // called when it has been left
   bool serving_ = false;
-  bool draining_ = false;
   bool announced_ = false;
 };
 

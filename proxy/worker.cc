@@ -1,6 +1,8 @@
 // Connections and requests as they come and go. Changing what is served is in worker_switch.cc.
 #include "proxy/worker.h"
 
+#include <algorithm>
+
 namespace remora::proxy {
 
 namespace {
@@ -19,21 +21,41 @@ Worker::Worker(Env& env, AccessLog& log, unsigned index, std::string pseudonym)
 
 // Connections first: closing them ends their exchanges, which still need everything else.
 Worker::~Worker() {
-  drained_ = nullptr;
+  drained_ = {};
   for (auto& listener : listeners_) listener->socket.reset();
   while (!downstreams_.empty()) downstreams_.back().close();
   env_.turn.finish();
 }
 
-void Worker::drain(std::function<void()> drained) {
-  drained_ = std::move(drained);
+void Worker::announce_drain(config::Direction direction) {
   for (auto& listener : listeners_) {
-    if (listener->socket) listener->socket->close();
-    listener->socket.reset();
-    listener->context().draining = true;
+    if (listener->direction() == direction) listener->context().draining = true;
   }
-  for (auto& downstream : downstreams_) downstream->drain();
-  if (downstreams_.empty() && drained_) std::exchange(drained_, nullptr)();
+}
+
+void Worker::drain(config::Direction direction, std::function<void()> drained) {
+  drained_[static_cast<std::size_t>(direction)] = std::move(drained);
+  announce_drain(direction);
+  for (auto& listener : listeners_) {
+    if (listener->direction() != direction || !listener->socket) continue;
+    listener->socket->close();
+    listener->socket.reset();
+  }
+  for (auto& downstream : downstreams_) {
+    if (downstream->listener->direction() == direction) downstream->drain();
+  }
+  tell_if_drained();
+}
+
+void Worker::tell_if_drained() {
+  for (const auto direction : {config::Direction::kInbound, config::Direction::kOutbound}) {
+    auto& drained = drained_[static_cast<std::size_t>(direction)];
+    if (!drained) continue;
+    const auto busy = [&](const auto& l) { return l->direction() == direction && l->connections > 0; };
+    if (std::ranges::none_of(listeners_, busy) && std::ranges::none_of(retired_, busy)) {
+      std::exchange(drained, nullptr)();
+    }
+  }
 }
 
 void Worker::set_load(breaker::Overload::Level level) {
@@ -111,7 +133,7 @@ void Worker::on_downstream_closed(Downstream& downstream) {
   env_.turn.bury(downstreams_.take(downstream));
   bury_if_unused(listener);
   upstreams_.tidy();
-  if (downstreams_.empty() && drained_) std::exchange(drained_, nullptr)();
+  tell_if_drained();
 }
 
 WorkerReport Worker::report() {

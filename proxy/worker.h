@@ -4,6 +4,7 @@
 // Thread: one. Owner: WorkerThread, or a test's World.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <string>
@@ -41,9 +42,11 @@ class Worker final : public Downstream::Handler {
   // error, which only preparing can make, leaves everything as it was.
   Result<void> apply(std::shared_ptr<const Snapshot> snapshot);
 
-  // Stops accepting and lets the exchanges end. `drained` is called once no connection is left (maybe at
-  // once).
-  void drain(std::function<void()> drained);
+  // The next response of each connection of these listeners is its last; all else goes on.
+  void announce_drain(config::Direction direction);
+  // These listeners stop accepting and let their exchanges end, those that a reload has retired included.
+  // `drained` is called once no connection of theirs is left (maybe at once).
+  void drain(config::Direction direction, std::function<void()> drained);
 
   // How overloaded this worker is: keep-alives end, new requests get 503, nothing is accepted (each includes
   // those before).
@@ -68,6 +71,7 @@ class Worker final : public Downstream::Handler {
   void bury_if_unused(WorkerListener& listener);
   void close_late();
   void apply_load(WorkerListener& listener) const;
+  void tell_if_drained();
   std::unique_ptr<WorkerSocket> take_socket(std::size_t index,
                                             std::vector<std::unique_ptr<WorkerSocket>>& free);
   http::Receiver* on_request(Downstream& downstream, http::ServerStream& stream, http::RequestHead& head,
@@ -86,7 +90,7 @@ class Worker final : public Downstream::Handler {
   std::vector<std::unique_ptr<WorkerListener>> retired_;
   std::vector<std::unique_ptr<WorkerSocket>> prepared_;  // by listener of the next snapshot; null: not needed
   SlotList<Downstream> downstreams_;
-  std::function<void()> drained_;
+  std::array<std::function<void()>, 2> drained_;  // by direction; null: does not drain, or has
   breaker::Overload::Level load_ = breaker::Overload::Level::kNormal;
   MemberTimer<Worker, &Worker::close_late> late_timer_{*this};
 };

@@ -51,6 +51,7 @@ class WorkerListener final {
   // What the snapshot says of the listener at `index`, which has this one's name and address.
   void apply(const Snapshot& snapshot, std::size_t index, const Upstreams& upstreams);
 
+  config::Direction direction() const { return context_->settings.direction; }
   ListenerContext& context() const { return *context_; }
   Ref<ListenerTotals> totals() const { return context_->totals; }
   const std::string& name() const { return name_; }

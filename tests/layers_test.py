@@ -107,7 +107,7 @@ PLACES = [
     Place("re2", r"\bre2::|\bRE2\b", ("proxy/router.cc",)),
     Place("nlohmann", r"\bnlohmann::", ("proxy/admin*.cc", "proxy/top_stats.cc")),
     Place("xxhash", r"\bXXH\w*_\w+", ("lb/*.cc",), most=1),
-    Place("environment", r"\b(secure_)?getenv\b|\b(set|put|unset)env\b|\benviron\b", ("config/*", "proxy/terminal.cc")),
+    Place("environment", r"\b(secure_)?getenv\b|\b(set|put|unset)env\b|\benviron\b", ("config/*", "proxy/terminal.cc", "proxy/net/notify_socket.cc")),
     Place(
         "shared-ptr",
         r"\b(shared_ptr|weak_ptr|make_shared|allocate_shared|enable_shared_from_this)\s*<(?!\s*(const\b|[\w:]+\s+const\b|(proxy::)?(Endpoint|Cluster|Listener|RateLimit)State\b))",

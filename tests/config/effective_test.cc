@@ -30,7 +30,9 @@ void round_trip(const std::string& text) {
 const std::string kEverything = R"(
 [runtime]
 workers = 7
+drain_delay = "700ms"
 drain_timeout = "1500ms"
+exit_with = "/run/app.pid"
 zone = "eu-1a"
 [admin]
 address = "[::1]:9902"
@@ -42,6 +44,7 @@ access = { format = "text", path = "/var/log/a b.log", sample = 0.125 }
 [[listener]]
 name = "in \"quoted\" \\ é"
 address = "0.0.0.0:8080"
+direction = "outbound"
 trusted = []
 timeouts = { header = "3s", body_idle = "20s", keep_alive = "30ms", tunnel_idle = "2h" }
 limits = { connections = 1000, header_bytes = "16KiB", header_fields = 50, body_bytes = "1025B" }

@@ -29,7 +29,8 @@ level = "info")",
      "2: admin.level: unknown key here, it belongs in [log]"},
     {top, "[log.acess]", R"(1: log.acess: unknown key, did you mean "access"?)"},
     {top, "[runtime]\nfoobar = 1",
-     "2: runtime.foobar: unknown key, the keys here are workers, drain_timeout, zone, watch"},
+     "2: runtime.foobar: unknown key, the keys here are workers, drain_delay, "
+     "drain_timeout, exit_with, zone, watch"},
     {top, "nonsense = 1",
      "1: nonsense: unknown key, the tables are runtime, overload, admin, log, listener, cluster, mesh"},
     {top, R"("we ird\u001b[31m" = 1)",
@@ -47,8 +48,8 @@ const std::vector<Mistake> kUnknownKeysOfListenersRoutes{
     {listener, R"(protocol = "tcp")",
      "3: listener#1.protocol: unknown key here, it belongs in [cluster.health_check] or [mesh]"},
     {listener, R"(certificate = "x")",
-     "3: listener#1.certificate: unknown key, the keys here are name, address, trusted, timeouts, limits, "
-     "rate_limit, route"},
+     "3: listener#1.certificate: unknown key, the keys here are name, address, direction, trusted, "
+     "timeouts, limits, rate_limit, route"},
     {listener, R"(balance = "random")", "3: listener#1.balance: unknown key here, it belongs in [[cluster]]"},
     {listener, "conections = 5",
      R"(3: listener#1.conections: unknown key, did you mean "connections" in [listener.limits]?)"},

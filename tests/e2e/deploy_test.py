@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import tomllib
 
@@ -161,8 +162,20 @@ class Kubernetes(TestCase):
     def test_it_is_a_native_sidecar_that_has_the_time_to_drain(self):
         self.assertEqual("Always", self.sidecar["restartPolicy"])
         drain = seconds(self.configuration.parsed["runtime"]["drain_timeout"])
-        before = self.sidecar["lifecycle"]["preStop"]["sleep"]["seconds"]
+        before = self.app["lifecycle"]["preStop"]["sleep"]["seconds"]
         self.assertLess(before + drain, self.pod["spec"]["terminationGracePeriodSeconds"])
+
+    def test_inbound_is_drained_while_the_application_still_answers(self):
+        binary, *hook = self.sidecar["lifecycle"]["preStop"]["exec"]["command"]
+        self.assertEqual("/usr/bin/remora", binary)
+        held, address = refused_address()  # 3 is "nobody there", 2 would be bad usage
+        self.addCleanup(held.close)
+        self.assertEqual(3, run_remora(*hook, "--admin", show_address(address)).returncode)
+        self.assertEqual("127.0.0.1:9901", self.configuration.parsed["admin"]["address"])
+        delay = seconds(self.configuration.parsed["runtime"]["drain_delay"])
+        self.assertLessEqual(delay, self.app["lifecycle"]["preStop"]["sleep"]["seconds"])
+        directions = {name: listener.get("direction", "inbound") for name, listener in self.configuration.listeners.items()}
+        self.assertEqual({"inbound": "inbound", "outbound": "outbound", "observed": "outbound"}, directions)
 
     def test_the_memory_of_overload_is_below_the_limit(self):
         memory = mebibytes(self.configuration.parsed["overload"]["memory"])
@@ -248,6 +261,11 @@ class Unit(TestCase):
         self.assertGreater(stop, int(default[1]))
         self.assertRegex(unit, r"(?m)^RestartPreventExitStatus=1 2$")
 
+    def test_it_is_told_of_readiness_and_watches(self):
+        unit = (SYSTEMD / "remora.service").read_text()
+        self.assertRegex(unit, r"(?m)^Type=notify$")
+        self.assertRegex(unit, r"(?m)^WatchdogSec=\d+$")
+        self.assertRegex(unit, r"(?m)^Restart=on-failure$")  # which a watchdog that bites is
 
     def test_it_allows_every_system_call_that_a_run_makes(self):
         """One that is missing would fail with EPERM in production only."""
@@ -256,8 +274,12 @@ class Unit(TestCase):
         trace = os.path.join(self.directory(), "trace")
         backend = self.backend()
         # -D: the tracer is the grandchild, so that ours is Remora itself, which takes signals and is never left behind.
-        proxy = self.remora(simple_config([backend.endpoint], extra='[overload]\nmemory = "1GiB"\n',
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(manager.close)
+        manager.bind(os.path.join(self.directory(), "notify.sock"))
+        proxy = self.remora(simple_config([backend.endpoint], extra=f'[runtime]\nexit_with = "{os.getpid()}"\n[overload]\nmemory = "1GiB"\n',
                                           cluster='[cluster.health_check]\nprotocol = "tcp"\n'),
+                            env={"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "1000000"},
                             command=["strace", "-D", "-f", "-qq", "-o", trace, BINARY])
         self.assertEqual(200, fetch(proxy.address("in"), "/").status)
         for path in ("/metrics", "/clusters", "/readyz"):
@@ -268,7 +290,7 @@ class Unit(TestCase):
 
         lines = pathlib.Path(trace).read_text()
         used = set(re.findall(r"(?m)^\d+ +(\w+)\(", lines))
-        self.assertLessEqual({"execve", "accept4", "epoll_wait"}, used)
+        self.assertLessEqual({"execve", "accept4", "epoll_wait", "pidfd_open", "sendto"}, used)
         unit = (SYSTEMD / "remora.service").read_text()
         allowed = calls("@default")
         for sign, groups in re.findall(r"(?m)^SystemCallFilter=(~?)(.*)$", unit):

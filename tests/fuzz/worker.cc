@@ -268,7 +268,7 @@ class Run final {
       world_.network().at(world_.worker().listen_address(0)).server.read_limit = what / 8 + 1U;
       world_.network().at(world_.worker().listen_address(1)).accept_exhausted = what % 16 == 0;
     } else if (what < 16) {
-      if (!drained_asked_) world_.worker().drain([this] { ++drained_; });
+      if (!drained_asked_) world_.worker().drain(config::Direction::kInbound, [this] { ++drained_; });
       drained_asked_ = true;
     } else {
       apply(what);

@@ -287,7 +287,7 @@ TEST_CASE("draining the far side lets its exchanges end, and the near side begin
   p.warm_up();
   p.ask(2);
   int drained = 0;
-  p.far->drain([&] { ++drained; });
+  p.far->drain(config::Direction::kInbound, [&] { ++drained; });
   p.near.settle();
   CHECK(p.far->exchanges() == 2);
   auto late = p.near.client();

@@ -119,7 +119,7 @@ TEST_CASE("draining closes what is idle, lets the rest end, and says when it is 
   busy->send(kGet);
   w.settle();
   int drained = 0;
-  w.worker().drain([&] { ++drained; });
+  w.worker().drain(config::Direction::kInbound, [&] { ++drained; });
   w.settle();
   CHECK(idle->ended());
   CHECK_FALSE(fresh->ended());  // its first request may be on the way
@@ -153,7 +153,7 @@ TEST_CASE("draining answers the requests that were pipelined before it") {
   auto client = w.client();
   client->send(kGet);
   w.settle();
-  w.worker().drain([] {});
+  w.worker().drain(config::Direction::kInbound, [] {});
   w.settle();
   backend[0].send(kOk);
   w.settle();
@@ -164,7 +164,7 @@ TEST_CASE("draining answers the requests that were pipelined before it") {
 TEST_CASE("a worker without connections is drained at once") {
   World w(kOneBackend);
   int drained = 0;
-  w.worker().drain([&] { ++drained; });
+  w.worker().drain(config::Direction::kInbound, [&] { ++drained; });
   CHECK(drained == 1);
 }
 
@@ -300,7 +300,7 @@ TEST_CASE("draining serves the request of a client that had just connected, and 
   while (!waiting->open() && w.network().pump()) {
   }
   bool drained = false;
-  w.worker().drain([&] { drained = true; });
+  w.worker().drain(config::Direction::kInbound, [&] { drained = true; });
   accepted->send(kGet);
   waiting->send(kGet);
   w.settle();
@@ -310,4 +310,67 @@ TEST_CASE("draining serves the request of a client that had just connected, and 
   }
   w.run_for(3s);
   CHECK(drained);
+}
+
+TEST_CASE("draining inbound leaves outbound as it is, until its turn comes") {
+  World w(R"(
+[[listener]]
+name = "in"
+address = "127.0.0.1:8080"
+[[listener.route]]
+cluster = "app"
+[[listener]]
+name = "out"
+address = "127.0.0.1:8081"
+direction = "outbound"
+[[listener.route]]
+cluster = "app"
+[[cluster]]
+name = "app"
+endpoints = ["10.0.0.1:80"]
+)");
+  auto& backend = w.backend("10.0.0.1:80");
+  World::answer(backend, std::string(kOk));
+  auto inbound = w.client(0);
+  auto outbound = w.client(1);
+  const auto ask = [&](RawPeer& client) {
+    client.send(kGet);
+    w.settle();
+  };
+  ask(*inbound);
+  ask(*outbound);
+  // Announced: everybody is served, inbound for the last time.
+  w.worker().announce_drain(config::Direction::kInbound);
+  auto late = w.client(0);
+  ask(*late);
+  CHECK(contains(late->received(), "\r\nConnection: close\r\n"));
+  CHECK(late->ended());
+  ask(*outbound);
+  CHECK(count_of(outbound->received(), "HTTP/1.1 200") == 2);
+  CHECK_FALSE(contains(outbound->received(), "Connection: close"));
+  CHECK_FALSE(inbound->ended());
+  // Inbound ends, outbound takes new connections.
+  std::string drained;
+  w.worker().drain(config::Direction::kInbound, [&] { drained += "in "; });
+  w.settle();
+  CHECK(inbound->ended());
+  auto refused = w.client(0);
+  auto another = w.client(1);
+  ask(*another);
+  CHECK(refused->error().has_value());
+  CHECK(count_of(another->received(), "HTTP/1.1 200") == 1);
+  inbound->close();
+  late->close();
+  w.settle();
+  CHECK(drained == "in ");
+  CHECK_FALSE(another->ended());
+  // Then outbound.
+  w.worker().drain(config::Direction::kOutbound, [&] { drained += "out "; });
+  w.settle();
+  CHECK(outbound->ended());
+  CHECK(another->ended());
+  outbound->close();
+  another->close();
+  w.settle();
+  CHECK(drained == "in out ");
 }
