@@ -1,6 +1,7 @@
 """Reload: what triggers it, what it keeps, what it refuses, and that nobody notices.
 
 REMORA_RELOADS=200 REMORA_RELOAD_SECONDS=60 makes the load test as long as the promise it stands for.
+Long because that test needs two whole configurations that differ in everything.
 """
 
 import json
@@ -11,8 +12,8 @@ import socket
 import threading
 import time
 
-from harness import (DEADLINE, OK, Client, TestCase, answer, eventually, fetch, main, metric_sum, refused_address,
-                     request_bytes, resident, run_remora, show_address, simple_config)
+from harness import (DEADLINE, OK, Client, TestCase, answer, eventually, fetch, is_sanitized, main, metric_sum,
+                     refused_address, request_bytes, resident, run_remora, show_address, simple_config)
 from reload_broken import broken_files
 from websocket import TEXT, WebSocketClient, serve_echo
 
@@ -20,6 +21,9 @@ RELOADS = int(os.environ.get("REMORA_RELOADS", "30"))
 SECONDS = float(os.environ.get("REMORA_RELOAD_SECONDS", "0"))
 SUCCESS = 'remora_config_reloads_total{result="success"}'
 REJECTED = 'remora_config_reloads_total{result="rejected"}'
+# Where only this process binds, and nobody's outgoing connection gets its port.
+HOST = f"127.{os.getpid() // 250 % 250 + 1}.{os.getpid() % 250}.1"
+GROWTH = (6 if is_sanitized() else 2) * 1024 * 1024  # bytes of memory that reloads may take
 
 
 def respond(body, runtime="", extra=""):
@@ -35,12 +39,6 @@ address = "127.0.0.1:0"
 respond = {{ body = "{body}" }}
 {extra}
 """
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def replace(path, text):
@@ -76,16 +74,23 @@ class Triggers(TestCase):
 
     def test_a_file_that_vanishes_for_a_moment_or_says_nothing_new_is_no_reload(self):
         proxy = self.remora(respond("one"))
-        os.rename(proxy.config, proxy.config + ".away")
-        os.rename(proxy.config + ".away", proxy.config)
+        long = 0
+
+        def vanish(bring_back):
+            """Counts the times that were no moment, because this machine had other things to do."""
+            nonlocal long
+            began = time.monotonic()
+            os.rename(proxy.config, proxy.config + ".away")
+            bring_back()
+            long += time.monotonic() - began > 0.15
+        vanish(lambda: os.rename(proxy.config + ".away", proxy.config))
         replace(proxy.config, "# a comment\n" + respond("one"))
         pathlib.Path(proxy.config).touch()
-        os.rename(proxy.config, proxy.config + ".away")
-        replace(proxy.config, respond("two"))
+        vanish(lambda: replace(proxy.config, respond("two")))
         self.serves(proxy, b"two")
         metrics = proxy.metrics()
-        self.assertEqual(1, metrics[SUCCESS])
-        self.assertEqual(0, metrics[REJECTED])
+        self.assertIn(metrics[SUCCESS], range(1, 2 + long))
+        self.assertIn(metrics[REJECTED], range(1 + long))
 
     def test_sighup_and_post_work_where_the_file_is_not_watched(self):
         proxy = self.remora(respond("one", "watch = false"))
@@ -163,9 +168,9 @@ class Refusals(TestCase):
     def test_an_address_that_is_taken_is_an_error_and_nothing_has_changed(self):
         proxy = self.remora(respond("one", "watch = false\nworkers = 2"))
         with socket.socket() as other:
-            other.bind(("127.0.0.1", 0))
+            other.bind((HOST, 8082))
             other.listen()
-            taken = f"127.0.0.1:{other.getsockname()[1]}"
+            taken = f"{HOST}:8082"
             extra = f'[[listener]]\nname = "more"\naddress = "{taken}"\n[[listener.route]]\nrespond = {{ body = "m" }}'
             replace(proxy.config, respond("two", "watch = false\nworkers = 2", extra))
             done = proxy.admin("/reload", "POST")
@@ -174,7 +179,7 @@ class Refusals(TestCase):
             self.assertEqual(b"one", fetch(proxy.address("in")).body)
         self.assertEqual(200, proxy.admin("/reload", "POST").status)
         self.assertEqual(b"two", fetch(proxy.address("in")).body)
-        self.assertEqual(b"m", fetch(("127.0.0.1", int(taken.split(":")[1]))).body)
+        self.assertEqual(b"m", fetch((HOST, 8082)).body)
 
     def test_no_reload_while_draining(self):
         release = threading.Event()
@@ -250,7 +255,6 @@ class UnderLoad(TestCase):
                 return serve_echo(upstream, request)
             return answer(OK)(upstream, request)
         self.backends = [self.backend(script) for _ in range(3)]
-        self.ports = [free_port(), free_port()]
         self.dead_socket, dead = refused_address()
         self.addCleanup(self.dead_socket.close)
         self.dead = show_address(dead)
@@ -286,7 +290,7 @@ cluster = "broken"
 cluster = "app"
 [[listener]]
 name = "moving"
-address = "127.0.0.1:{self.ports[0]}"
+address = "{HOST}:8080"
 [[listener.route]]
 cluster = "app"
 [[cluster]]
@@ -301,7 +305,7 @@ cluster = "more"
 clusters = [{{ name = "app", weight = 1 }}, {{ name = "more", weight = 1 }}]
 [[listener]]
 name = "moving"
-address = "127.0.0.1:{self.ports[1]}"
+address = "{HOST}:8081"
 [[listener.route]]
 cluster = "more"
 [[listener]]
@@ -346,8 +350,7 @@ breaker = {{ consecutive_failures = 7 }}
             admin.send(request_bytes("POST", "/reload", [], None, "localhost"))
             done = admin.response("POST")
             self.assertEqual(200, done.status, done.body)
-            moved = ("127.0.0.1", self.ports[0 if number % 2 == 1 else 1])
-            self.assertEqual(200, fetch(moved).status)
+            self.assertEqual(200, fetch((HOST, 8080 if number % 2 == 1 else 8081)).status)
             # The numbers of what is there all the time do not go back.
             if number % 5 == 0:
                 before, counted = counted, metric_sum(proxy.metrics(), "remora_requests_total", listener="in",
@@ -375,20 +378,28 @@ breaker = {{ consecutive_failures = 7 }}
         self.assertEqual(RELOADS, proxy.metrics()[SUCCESS])
         # As many as before, but for a listener more or less, and what is just being closed.
         self.assertLess(measured[0], first[0] + 40, f"descriptors {first[0]} -> {measured[0]}")
-        self.assertLess(measured[1], first[1] + 8 * 1024 * 1024, f"memory {first[1]} -> {measured[1]}")
+        if not is_sanitized():  # whose quarantine grows: the test below does without
+            self.assertLess(measured[1] - first[1], GROWTH, f"memory {first[1]} -> {measured[1]}")
         print(f"{RELOADS} reloads in {took:.1f} s, {total} requests, 0 failed, descriptors {first[0]} -> "
               f"{measured[0]}, resident {first[1] >> 10} -> {measured[1] >> 10} KiB, breaker {breaker[0]}")
 
-    def test_a_thousand_clusters(self):
-        def config(changed):
+    def test_what_is_replaced_is_freed(self):
+        """Four configurations of this size, were they kept, cost more than GROWTH."""
+        def config(number):
             clusters = "".join(
                 f'[[cluster]]\nname = "c{i}"\nendpoints = ['
-                + ", ".join(f'"10.{i // 250}.{i % 250}.{e}:80"' for e in range(1, 9)) + "]\n" for i in range(1000))
-            return respond("changed" if changed else "one", "watch = false", clusters)
-        proxy = self.remora(config(False))
-        replace(proxy.config, config(True))
-        self.assertEqual(200, proxy.admin("/reload", "POST").status)
-        self.assertEqual(b"changed", fetch(proxy.address("in")).body)
+                + ", ".join(f'"10.{i // 250}.{i % 250}.{e}:80"' for e in range(1, 9)) + "]\n" for i in range(400))
+            return respond(f"number {number}", "watch = false", clusters)
+        # AddressSanitizer keeps what is freed, to find whoever uses it: here, that would look like growth.
+        options = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=0:thread_local_quarantine_size_kb=0"
+        proxy = self.remora(config(0), env={"ASAN_OPTIONS": options})
+        sizes = []
+        for number in range(1, 8):
+            replace(proxy.config, config(number))
+            self.assertEqual(200, proxy.admin("/reload", "POST").status)
+            self.assertEqual(f"number {number}".encode(), fetch(proxy.address("in")).body)
+            sizes.append(resident(proxy))
+        self.assertLess(sizes[-1] - sizes[2], GROWTH, f"memory {sizes}")
 
 
 if __name__ == "__main__":
