@@ -151,7 +151,8 @@ WorkerReport Worker::report() {
       if (never) continue;
       const std::string cluster =
           i == context.local() ? std::string(ListenerContext::kLocal) : context.config->clusters[i].name;
-      report.exchanges.push_back({listener->name(), cluster, *context.exchanges[i]});
+      const ExchangeStats& counted = *context.exchanges[i];
+      report.exchanges.push_back({listener->name(), cluster, counted});
     }
   }
   report.clusters = upstreams_.report();
