@@ -17,6 +17,7 @@ class Ref;
 template <typename T>
 class Counted {
  public:
+  Counted(const Counted&) = delete;  // NOLINT(bugprone-crtp-constructor-accessibility): nobody can call it
   Counted& operator=(const Counted&) = delete;
 
   std::size_t holders() const { return holders_; }
@@ -28,7 +29,6 @@ class Counted {
   friend T;
   friend class Ref<T>;
   Counted() = default;
-  Counted(const Counted&) = delete;
 
   std::size_t holders_ = 0;
 };
@@ -47,8 +47,7 @@ class Ref final {
   Ref(const Ref& other) : Ref(other.object_) {}
   Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
   Ref& operator=(const Ref& other) {
-    Ref copy(other);
-    std::swap(object_, copy.object_);
+    *this = Ref(other);
     return *this;
   }
   Ref& operator=(Ref&& other) noexcept {
