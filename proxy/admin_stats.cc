@@ -183,13 +183,23 @@ void add_exchanges(JsonWriter& out, const std::vector<ExchangeReport>& exchanges
   out.end_array();
 }
 
+void add_rejected(JsonWriter& out, const ReloadReport& report, double now) {
+  const std::string_view first = report.errors.empty() ? std::string_view() : report.errors.front();
+  out.key("reload_rejected").object().pair("seconds_ago", std::max(now - report.at, 0.0));
+  out.pair("errors", report.errors.size())
+      .pair("first", first.substr(0, EventRing::kLongestText))
+      .end_object();
+}
+
 void add_process(JsonWriter& out, const ProcessStatus& process) {
   out.pair("version", process.info.version).pair("time", process.now);
   out.pair("uptime_seconds", seconds(process.uptime)).pair("ready", process.not_ready_reason.empty());
   add(out, "not_ready_because", process.not_ready_reason);
   out.pair("last_event", process.last_event).key("pages").array();
   for (const std::string_view page : process.pages) out.value(page);
-  out.end_array().key("process").object();
+  out.end_array();
+  if (process.rejected != nullptr) add_rejected(out, *process.rejected, process.now);
+  out.key("process").object();
   out.pair("resident_bytes", process.info.resident_bytes).pair("cpu_seconds", process.info.cpu_seconds);
   out.pair("open_fds", process.info.open_fds).pair("max_fds", process.info.max_fds);
   out.pair("threads", process.info.threads).end_object();

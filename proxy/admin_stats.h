@@ -13,6 +13,7 @@
 #include "proxy/cluster_view.h"
 #include "proxy/event_ring.h"
 #include "proxy/process_info.h"
+#include "proxy/reload_report.h"
 #include "proxy/stats.h"
 
 namespace remora::proxy {
@@ -25,12 +26,14 @@ struct ProcessStatus {
   std::string not_ready_reason;  // "": ready
   std::size_t workers = 0;       // that there are; one that hangs sends no report
   std::uint64_t last_event = 0;
-  std::vector<std::string_view> pages;  // that this server has
+  const ReloadReport* rejected = nullptr;  // the last reload, if it was; valid until the next
+  std::vector<std::string_view> pages;     // that this server has
 };
 
 // Durations end in _seconds or _ms; counters only grow while their object lives.
 //
 //   {"version", "time", "uptime_seconds", "ready", "not_ready_because"?, "last_event", "pages": [],
+//    "reload_rejected"?: the last one was: {"seconds_ago", "errors": how many, "first": of them},
 //    "process": {"resident_bytes", "cpu_seconds", "open_fds", "max_fds", "threads"},
 //    "workers": [{"worker", "loop_lag_ms", "load"}], "workers_missing"?: how many did not answer within a
 //      second; their numbers are missing from every counter,

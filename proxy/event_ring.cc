@@ -12,6 +12,7 @@ const char* to_string(Event::Kind kind) {
     case Event::Kind::kOrder: return "order";
     case Event::Kind::kDns: return "dns";
     case Event::Kind::kMember: return "member";
+    case Event::Kind::kReload: return "reload";
     case Event::Kind::kProcess: break;
   }
   return "process";

@@ -1,6 +1,6 @@
 // The latest changes of state, for whoever looks at the live page after the fact: breakers, health checks,
-// ejections, orders, names, members of the mesh, the process itself. The same changes are in the log; these
-// are bounded and typed.
+// ejections, orders, names, members of the mesh, the configuration, the process itself. The same changes are
+// in the log; these are bounded and typed.
 //
 // Thread: the control thread; an Event is a value, made on any. Owner: Server.
 #pragma once
@@ -15,7 +15,16 @@
 namespace remora::proxy {
 
 struct Event {
-  enum class Kind : std::uint8_t { kBreaker, kHealthCheck, kOutlier, kOrder, kDns, kMember, kProcess };
+  enum class Kind : std::uint8_t {
+    kBreaker,
+    kHealthCheck,
+    kOutlier,
+    kOrder,
+    kDns,
+    kMember,
+    kReload,
+    kProcess
+  };
 
   std::uint64_t id = 0;  // given by the ring: 1, 2, 3 ...
   TimePoint at{};

@@ -41,4 +41,15 @@ std::string reload_text(const ReloadReport& report) {
   return text;
 }
 
+std::string reload_summary(const ReloadReport& report) {
+  constexpr std::size_t kMost = 3;
+  std::vector<std::string> lines = report.errors;
+  for (const config::Change& change : report.changes) lines.push_back(change.to_string());
+  if (lines.empty()) return "the file says what is running";
+  std::string text;
+  for (std::size_t i = 0; i < lines.size() && i < kMost; ++i) text += (i > 0 ? "; " : "") + lines[i];
+  if (lines.size() > kMost) text += "; and " + std::to_string(lines.size() - kMost) + " more";
+  return text;
+}
+
 }  // namespace remora::proxy

@@ -39,5 +39,7 @@ const char* to_string(ReloadReport::Result result);  // "applied", "unchanged", 
 std::string reload_json(const ReloadReport& report);
 // For people: a line per change or error.
 std::string reload_text(const ReloadReport& report);
+// In one line: the first changes or errors, and how many more.
+std::string reload_summary(const ReloadReport& report);
 
 }  // namespace remora::proxy

@@ -208,6 +208,7 @@ void Reloader::finish(const ReloadReport& report) {
   jobs_.pop_front();
   next_ = nullptr;
   if (report.result != Outcome::kRefused && report.at > 0.0) {
+    if (report.result != Outcome::kUnchanged || status_.last_rejected) ways_.tell(report);
     status_.last_rejected = !report.good();
     if (report.good()) {
       ++status_.succeeded;

@@ -48,6 +48,8 @@ class Reloader final {
         commit;
     // True: something is done that is not over at once. False: it is over, whatever came of it.
     std::function<void(bool)> busy;
+    // Something that people want to see: applied, rejected, or no longer rejected.
+    std::function<void(const ReloadReport&)> tell;
     // As it was started: what needs a restart is told until there is one.
     const config::Config* started = nullptr;
   };

@@ -78,6 +78,10 @@ Server::Server(config::Config config, Load load)
            .commit = [this](auto next, auto addresses,
                             auto done) { take_over(std::move(next), std::move(addresses), std::move(done)); },
            .busy = [this](bool busy) { busy ? manager_.reloading() : manager_.reloaded(summary()); },
+           .tell =
+               [this](const ReloadReport& report) {
+                 tell(Event::Kind::kReload, {}, to_string(report.result), reload_summary(report));
+               },
            .started = started_with_.get()}),
       drain_(loop_.wheel(),
              {.announce = [this](config::Direction direction) { announce_drain(direction); },
@@ -267,7 +271,7 @@ void Server::announce_when_ready() {
   if (announced_ || !not_ready_reason().empty()) return;
   announced_ = true;
   log_info("ready", {{"workers", std::to_string(workers_.size())}});
-  tell("starting", "ready");
+  tell(Event::Kind::kProcess, "starting", "ready");
   manager_.ready(summary());
 }
 
@@ -363,7 +367,7 @@ bool Server::drain(std::string_view trigger, Drain::Scope scope) {
                         {"timeout_seconds", std::to_string(runtime.drain_timeout / 1s)}});
   if (scope == Drain::Scope::kAll) manager_.stopping(drain_.reason());
   if (!first) return true;
-  tell(announced_ ? "ready" : "starting", "draining");
+  tell(Event::Kind::kProcess, announced_ ? "ready" : "starting", "draining");
   leave_mesh();
   return true;
 }
@@ -464,17 +468,18 @@ ProcessStatus Server::status() const {
           .not_ready_reason = not_ready_reason(),
           .workers = workers_.size(),
           .last_event = events_.last(),
+          .rejected = reloader_.status().last_rejected ? &reloader_.last() : nullptr,
           .pages = {}};
 }
 
-void Server::tell(std::string from, std::string to) {
+void Server::tell(Event::Kind kind, std::string from, std::string to, std::string reason) {
   events_.add({.at = env_.now(),
-               .kind = Event::Kind::kProcess,
+               .kind = kind,
                .cluster = {},
                .endpoint = {},
                .from = std::move(from),
                .to = std::move(to),
-               .reason = {}});
+               .reason = std::move(reason)});
 }
 
 std::string Server::metrics(const std::vector<WorkerReport>& reports) const {

@@ -84,7 +84,7 @@ class Server final : public AdminSource {
 
   // Empty when ready, else why not.
   std::string not_ready_reason() const;
-  void tell(std::string from, std::string to);
+  void tell(Event::Kind kind, std::string from, std::string to, std::string reason = {});
   Result<void> open_logs();
   Result<void> bind_admin();
   Result<void> bind_listeners();

@@ -325,6 +325,11 @@ std::vector<TopProblem> top_problems(const TopInput& input) {
   if (input.now == nullptr) return problems;
   const TopStats& now = *input.now;
   if (!now.ready) problems.push_back({TopLevel::kBad, "not ready: " + now.not_ready_because});
+  if (now.rejected_ago) {
+    problems.push_back(
+        {TopLevel::kWarn, fmt::format("configuration rejected {} ago, the one before it is at work: {}",
+                                      show_span(*now.rejected_ago), now.rejected_because)});
+  }
   for (const TopCluster& cluster : now.clusters) {
     TopProblem problem = problem_of(cluster);
     if (!problem.text.empty()) problems.push_back({problem.level, cluster.name + ": " + problem.text});

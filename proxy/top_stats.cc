@@ -126,7 +126,8 @@ std::string event_words(const Json& json) {
   const std::string kind = text(json, "kind");
   const std::string cluster = text(json, "cluster");
   const std::string endpoint = text(json, "endpoint");
-  std::string words = cluster.empty() ? (kind == "process" ? "remora" : kind) : cluster;
+  std::string words = cluster;
+  if (cluster.empty()) words = kind == "process" ? "remora" : kind == "reload" ? "configuration" : kind;
   if (!endpoint.empty()) words += ' ' + endpoint;
   if (kind == "breaker") words += " breaker";
   if (kind == "health_check") words += " check";
@@ -148,6 +149,12 @@ Result<TopStats> parse_top_stats(std::string_view json) {
   stats.uptime = number(*parsed, "uptime_seconds");
   stats.ready = is_true(*parsed, "ready");
   stats.not_ready_because = text(*parsed, "not_ready_because");
+  const Json& rejected = member(*parsed, "reload_rejected");
+  stats.rejected_ago = seconds(rejected, "seconds_ago");
+  stats.rejected_because = text(rejected, "first");
+  if (const std::uint64_t errors = count(rejected, "errors"); errors > 1) {
+    stats.rejected_because += "; and " + std::to_string(errors - 1) + " more";
+  }
   stats.resident_bytes = count(member(*parsed, "process"), "resident_bytes");
   stats.last_event = count(*parsed, "last_event");
   stats.workers_missing = count(*parsed, "workers_missing");

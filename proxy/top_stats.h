@@ -57,6 +57,8 @@ struct TopStats {
   double uptime = 0.0;  // seconds
   bool ready = false;
   std::string not_ready_because;
+  std::optional<double> rejected_ago;  // seconds since a reload was rejected; nullopt: the last one was not
+  std::string rejected_because;        // the first error, and how many more
   std::uint64_t resident_bytes = 0;
   std::size_t workers = 0;            // that have answered
   std::string worker_ids;             // which

@@ -19,7 +19,7 @@ class Page {
     this.lastAnswer = null; // performance.now()
     this.lastTime = 0;
     this.opened = performance.now();
-    watchConfig();
+    this.config = new Config();
     setInterval(() => this.checkGone(), 500);
   }
   async run() {
@@ -39,7 +39,11 @@ class Page {
     if (this.model.add(stats)) this.events.forget();
     this.overview.update(stats, this.model);
     for (const part of this.parts) part.update(stats, this.model);
-    if (stats.last_event !== this.events.last) this.events.add(await getJson("/events?since=" + this.events.last));
+    if (stats.last_event !== this.events.last) {
+      const answer = await getJson("/events?since=" + this.events.last);
+      this.events.add(answer);
+      if (answer.events.some((event) => event.kind === "reload")) this.config.refresh();
+    }
     if (stats.pages.includes("/members")) await this.askMembers();
   }
   async askMembers() {

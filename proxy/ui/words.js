@@ -154,6 +154,11 @@ function findProblems(stats, model) {
   const problems = [];
   const add = (level, text) => problems.push({ level, text });
   if (!stats.ready) add(BAD, "Not ready: " + (stats.not_ready_because || "unknown reason"));
+  const rejected = stats.reload_rejected;
+  if (rejected) {
+    const more = rejected.errors > 1 ? "; and " + (rejected.errors - 1) + " more, see the configuration below" : "";
+    add(WARN, "The configuration was rejected " + showSpan(rejected.seconds_ago) + " ago, the one before it is at work: " + rejected.first + more);
+  }
   for (const cluster of stats.clusters) {
     const state = clusterState(cluster);
     if (state.text) add(state.level, cluster.name + ": " + state.text);

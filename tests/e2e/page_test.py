@@ -4,6 +4,7 @@ worker hangs, and that is gone. What it is made of is in page_source_test.py.
 
 import contextlib
 import json
+import pathlib
 import socket
 import threading
 
@@ -225,6 +226,29 @@ panic_below = 0
             self.assertIn("X   1 of 2 workers does not answer", done.stdout)
         self.browser.wait_text("1 endpoint available", "#clusters")
         eventually(lambda: "does not answer" not in self.browser.text("#headline"), "the worker answers again")
+        self.assert_quiet()
+
+    def test_a_rejected_configuration_is_told_until_it_is_mended(self):
+        proxy = self.remora(simple_config([self.backend().endpoint]))
+        file = pathlib.Path(proxy.config)
+        good = file.read_text()
+        self.show(proxy)
+        self.browser.wait_text("Everything is well", "#verdict")
+        self.browser.click("#config summary")
+        self.browser.wait_text("[[listener]]", "#config pre")
+        file.write_text(good + "[nonsense]\n[<b>]\n")
+        self.browser.wait_text("The configuration was rejected", "#verdict")
+        self.browser.wait_text("the one before it is at work: " + proxy.config + ":", "#verdict")
+        self.browser.wait_text("\u2715 rejected", "#events")
+        self.browser.wait_text("# The last reload was rejected", "#config pre")
+        done = run_remora("top", "--once", "--admin", show_address(proxy.admin_address()))
+        self.assertRegex(done.stdout, r"(?m)^!   configuration rejected \d+ s ago, the one before it is at work")
+        file.write_text(good.replace('"info"', '"debug"'))
+        self.browser.wait_text("Everything is well", "#verdict")
+        self.browser.wait_text("\u2713 applied", "#events")
+        self.browser.wait_text("changed log: level", "#events")
+        self.browser.wait_text('level = "debug"', "#config pre")
+        self.assertNotIn("rejected", self.browser.text("#config pre"))
         self.assert_quiet()
 
     def test_rates_and_quantiles_are_right(self):

@@ -203,6 +203,16 @@ TEST_CASE("the process is described, and why it is not ready") {
   CHECK(process["pages"] == json{"/", "/stats"});
   CHECK(process["workers"] == json::array({{{"worker", 0}, {"loop_lag_ms", 0.0}, {"load", "normal"}}}));
   CHECK_FALSE(process.contains("workers_missing"));
+  CHECK_FALSE(process.contains("reload_rejected"));
+  const ReloadReport rejected{.result = ReloadReport::Result::kRejected,
+                              .changes = {},
+                              .errors = {"remora.toml:3: " + std::string(10'000, 'x'), "another"},
+                              .at = 1e9 - 5};
+  status.rejected = &rejected;
+  process = page({}, {}, status)["reload_rejected"];
+  CHECK(process["seconds_ago"] == 5.0);
+  CHECK(process["errors"] == 2);
+  CHECK(process["first"] == rejected.errors[0].substr(0, EventRing::kLongestText));
   status.workers = 3;
   CHECK(page({worker(0, {})}, {}, status)["workers_missing"] == 2);
   status.not_ready_reason = "draining";

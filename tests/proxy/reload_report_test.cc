@@ -35,3 +35,20 @@ TEST_CASE("what came of a reload is told to programs and to people") {
   CHECK(!report.good());
   CHECK(reload_text(report) == "draining\n");
 }
+
+TEST_CASE("what came of a reload fits into one line") {
+  ReloadReport report{.result = ReloadReport::Result::kRejected,
+                      .changes = {},
+                      .errors = {"f:1: a", "f:2: b", "f:3: c"},
+                      .at = 1};
+  CHECK(reload_summary(report) == "f:1: a; f:2: b; f:3: c");
+  report.errors.insert(report.errors.end(), {"f:4: d", "f:5: e"});
+  CHECK(reload_summary(report) == "f:1: a; f:2: b; f:3: c; and 2 more");
+  report = {.result = ReloadReport::Result::kApplied,
+            .changes = {{.kind = config::Change::Kind::kAdded, .object = "cluster b", .details = {}}},
+            .errors = {},
+            .at = 1};
+  CHECK(reload_summary(report) == "added cluster b");
+  report = {.result = ReloadReport::Result::kUnchanged, .changes = {}, .errors = {}, .at = 1};
+  CHECK(reload_summary(report) == "the file says what is running");
+}

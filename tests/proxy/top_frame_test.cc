@@ -103,6 +103,8 @@ TEST_CASE("the worst comes first") {
   now.loads = {"0: shed"};
   now.loop_lag_ms = 400;
   now.workers_missing = 1;
+  now.rejected_ago = 5;
+  now.rejected_because = "f:1: a";
   TopInput input = input_of(now);
   input.gone = "no answer from here:1: connection refused";
   std::vector<std::string> found;
@@ -113,6 +115,7 @@ TEST_CASE("the worst comes first") {
                      "shared: the shared breaker open for 1 s, probes with the next request",
                      "1 of 3 workers does not answer: nobody is served there, and the numbers are missing",
                      "worker 0: shed: it sheds load",
+                     "configuration rejected 5 s ago, the one before it is at work: f:1: a",
                      "app: 1 of 2 endpoints not available: draining by order",
                      "panic: too few endpoints pass their checks, so checks are ignored",
                      "a worker was held up for 400 ms"});

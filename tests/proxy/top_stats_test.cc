@@ -33,6 +33,11 @@ std::string said(std::uint64_t good, std::uint64_t bad, Duration uptime) {
   ProcessStatus status{
       .info = {}, .now = 1e9, .uptime = uptime, .not_ready_reason = {}, .last_event = 4, .pages = {}};
   status.info.version = "1.2.3";
+  const ReloadReport rejected{.result = ReloadReport::Result::kRejected,
+                              .changes = {},
+                              .errors = {"f:1: a", "f:2: b"},
+                              .at = 1e9 - 5};
+  if (bad > 0) status.rejected = &rejected;
   return stats_json({report}, {view}, status);
 }
 
@@ -45,6 +50,9 @@ TEST_CASE("what /stats says is understood") {
   CHECK(stats->workers == 1);
   CHECK(stats->loads.empty());
   CHECK(stats->last_event == 4);
+  CHECK(stats->rejected_ago == 5.0);
+  CHECK(stats->rejected_because == "f:1: a; and 1 more");
+  CHECK_FALSE(parse_top_stats(said(3, 0, 90s))->rejected_ago);
   REQUIRE(stats->clusters.size() == 1);
   REQUIRE(stats->clusters[0].endpoints.size() == 1);
   const TopEndpoint& endpoint = stats->clusters[0].endpoints[0];
@@ -154,15 +162,24 @@ TEST_CASE("events are told in words") {
             .from = {},
             .to = "resolved",
             .reason = "2 addresses"});
+  ring.add({.id = 0,
+            .at = TimePoint(101s),
+            .kind = Event::Kind::kReload,
+            .cluster = {},
+            .endpoint = {},
+            .from = {},
+            .to = "applied",
+            .reason = "added cluster b"});
   const auto events = parse_top_events(events_json(ring, 0, TimePoint(102s), 5000.0));
   REQUIRE(events.has_value());
-  REQUIRE(events->size() == 4);
+  REQUIRE(events->size() == 5);
   CHECK(events->at(0).id == 1);
   CHECK(events->at(0).time == 4998.0);
   CHECK(events->at(0).what == "app 10.0.0.1:1 breaker closed -> open, failures in a row");
   CHECK(events->at(1).what == "remora ready -> draining");
   CHECK(events->at(2).what == "app 10.0.0.1:1 in_use -> ejected, success rate far below the others: 50 %");
   CHECK(events->at(3).what == "dns app.internal resolved, 2 addresses");
+  CHECK(events->at(4).what == "configuration applied, added cluster b");
 }
 
 }  // namespace
