@@ -267,6 +267,30 @@ class Unit(TestCase):
         self.assertRegex(unit, r"(?m)^WatchdogSec=\d+$")
         self.assertRegex(unit, r"(?m)^Restart=on-failure$")  # which a watchdog that bites is
 
+    def test_a_reload_checks_the_file_first(self):
+        commands = re.findall(r"(?m)^ExecReload=(.*)$", (SYSTEMD / "remora.service").read_text())
+        proxy = self.remora(simple_config([self.backend().endpoint], extra="[runtime]\nwatch = false"))
+
+        def reload():
+            """As systemd does it: one after the other, until one fails."""
+            for command in commands:
+                words = [{"/usr/bin/remora": BINARY, "/etc/remora/remora.toml": proxy.config,
+                          "$MAINPID": str(proxy.process.pid)}.get(word, word) for word in command.split()]
+                done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+                if done.returncode != 0:
+                    return done
+            return done
+        file = pathlib.Path(proxy.config)
+        good = file.read_text()
+        file.write_text(good + "[nonsense]\n")
+        bad = reload()
+        self.assertEqual(1, bad.returncode)
+        self.assertIn("nonsense", bad.stderr)
+        file.write_text(good.replace('"info"', '"debug"'))
+        self.assertEqual(0, reload().returncode)
+        proxy.log.wait("reloaded trigger=SIGHUP")
+        self.assertNotIn("rejected", proxy.log.text())
+
     def test_it_allows_every_system_call_that_a_run_makes(self):
         """One that is missing would fail with EPERM in production only."""
         if is_sanitized():
@@ -284,6 +308,9 @@ class Unit(TestCase):
         self.assertEqual(200, fetch(proxy.address("in"), "/").status)
         for path in ("/metrics", "/clusters", "/readyz"):
             proxy.admin(path)
+        path = pathlib.Path(proxy.config)
+        path.write_text(path.read_text().replace('"info"', '"debug"'))
+        proxy.log.wait("reloaded trigger")
         proxy.signal(signal.SIGTERM)
         self.assertEqual(0, proxy.wait())
         eventually(lambda: "exit_group(" in pathlib.Path(trace).read_text(), "the tracer has written everything")
