@@ -204,6 +204,20 @@ TEST_CASE("an ejection outlives a new configuration and other endpoints") {
   CHECK_FALSE(f.at(1).ejected.load());
 }
 
+TEST_CASE("other settings of outlier detection let everybody back in") {
+  SupervisorFixture f({watched()}, {{kA, kB}});
+  f.cluster().events->on_failures_in_a_row(f.cluster(), f.at(1));
+  f.run_tasks();
+  REQUIRE(f.at(1).ejected.load());
+  const std::uint64_t version = f.cluster().version.load();
+  config::Cluster other = watched();
+  other.outlier.consecutive_failures = 9;
+  f.supervise({other}, {{kA, kB}});
+  CHECK_FALSE(f.at(1).ejected.load());
+  CHECK_FALSE(f.shown(1).outlier->ejected);
+  CHECK(f.cluster().version.load() > version);
+}
+
 TEST_CASE("room that one worker makes is told to those that wait for it") {
   SupervisorFixture f({cluster_named("app"), cluster_named("other")}, {{kA}, {kA}});
   f.cluster(1).events->on_room(f.cluster(1), 0b1010);

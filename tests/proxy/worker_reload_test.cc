@@ -191,6 +191,48 @@ TEST_CASE("a raised limit lets in who waits, a lowered one holds for who comes")
   CHECK(w.states().clusters()[0].state->requests.in_use() == 0);
 }
 
+TEST_CASE("weights and priorities hold from the next request on") {
+  const auto config = [](std::string_view one, std::string_view two) {
+    const auto endpoint = [](std::string_view address, std::string_view rest) {
+      return "{ address = \"" + std::string(address) + "\", " + std::string(rest) + " }";
+    };
+    return kIn + cluster("app", endpoint("10.0.0.1:80", one) + ", " + endpoint("10.0.0.2:80", two));
+  };
+  World w(config("priority = 0", "priority = 1"));
+  World::answer(w.backend("10.0.0.1:80"), "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none");
+  World::answer(w.backend("10.0.0.2:80"), "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo");
+  auto client = w.client();
+  const auto twos_of_ten = [&] {
+    int twos = 0;
+    for (int i = 0; i < 10; ++i) twos += get(w, *client).ends_with("two") ? 1 : 0;
+    return twos;
+  };
+  CHECK(twos_of_ten() == 0);
+  REQUIRE(w.reload(config("priority = 1", "priority = 0")));
+  CHECK(twos_of_ten() == 10);
+  REQUIRE(w.reload(config("weight = 1", "weight = 4")));
+  CHECK(twos_of_ten() == 8);
+  REQUIRE(w.reload(config("weight = 4", "weight = 1")));
+  CHECK(twos_of_ten() == 2);
+}
+
+TEST_CASE("connections that are there do not count against a limit that is new") {
+  World w(kIn + kApp);
+  auto& backend = w.backend("10.0.0.1:80");
+  auto first = w.client();
+  CHECK(get(w, *first).empty());
+  REQUIRE(w.reload(kIn + cluster("app", "\"10.0.0.1:80\"", "limits = { connections = 1, pending = 0 }")));
+  auto second = w.client();
+  CHECK(get(w, *second).empty());
+  CHECK(backend.size() == 2);
+  auto third = w.client();
+  CHECK(contains(get(w, *third), "x-remora-flag: UO"));
+  for (std::size_t i = 0; i < backend.size(); ++i) backend[i].send(kOk);
+  w.settle();
+  CHECK(status_of(first->received()) == 200);
+  CHECK(status_of(second->received()) == 200);
+}
+
 TEST_CASE("a tunnel goes on through reloads, unless its listener goes") {
   World w(kIn + kApp);
   auto& backend = w.backend("10.0.0.1:80");
