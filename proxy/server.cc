@@ -315,7 +315,6 @@ void Server::watch_file() {
     watch_ = nullptr;
   } else if (watch_ == nullptr) {
     watch_ = std::make_unique<net::FileWatch>(loop_, config_->file, [this] { reloader_.look(); });
-    loop_.post([this] { reloader_.look(); });  // it may have changed before it was watched
   }
 }
 

@@ -53,7 +53,8 @@ struct FileWatch::Directory {
 FileWatch::FileWatch(Loop& loop, std::string path, std::function<void()> changed)
     : loop_(loop), path_(std::move(path)), changed_(std::move(changed)) {
   watch();
-  told_ = latest_ = identity();
+  latest_ = identity();
+  on_event();
 }
 
 FileWatch::~FileWatch() = default;

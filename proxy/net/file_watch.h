@@ -18,8 +18,8 @@ namespace remora::net {
 class FileWatch final {
  public:
   // `changed` is called from an event of the loop when the file is another one than before, by its name, time
-  // or size, and has stayed that for so long. Whether the content is another one is for the caller to find
-  // out.
+  // or size, and has stayed that for so long; and once at first, since it may have changed before it was
+  // watched. Never when it is not there. Whether the content is another one is for the caller to find out.
   static constexpr Duration kQuiet = 200ms;
 
   FileWatch(Loop& loop, std::string path, std::function<void()> changed);
@@ -39,7 +39,7 @@ class FileWatch final {
   std::string path_;
   std::function<void()> changed_;
   std::vector<std::unique_ptr<Directory>> directories_;
-  std::string told_;    // what it was when `changed` was called last; "" = not there
+  std::string told_;    // what it was when `changed` was called last; "" = it was not
   std::string latest_;  // what it was at the last look
   MemberTimer<FileWatch, &FileWatch::on_quiet> timer_{*this};
 };

@@ -4,6 +4,7 @@ REMORA_RELOADS=200 REMORA_RELOAD_SECONDS=60 makes the load test as long as the p
 Long because that test needs two whole configurations that differ in everything.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -116,8 +117,11 @@ class Triggers(TestCase):
 
     def watches(self, proxy):
         """How many directories the process watches."""
-        return sum(info.read_text().count("inotify wd:")
-                   for info in pathlib.Path(f"/proc/{proxy.process.pid}/fdinfo").iterdir())
+        watched = 0
+        for info in pathlib.Path(f"/proc/{proxy.process.pid}/fdinfo").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                watched += info.read_text().count("inotify wd:")
+        return watched
 
     def test_watching_is_switched_by_reloads_too(self):
         proxy = self.remora(respond("one", "watch = false"))
