@@ -4,6 +4,13 @@ include(CheckCXXCompilerFlag)
 add_library(remora_flags INTERFACE)
 target_compile_options(remora_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -fno-omit-frame-pointer)
+# What nearly every file includes anyway. Files still include what they use: clang-tidy and builds with a compiler cache precompile nothing.
+set(remora_precompiled
+  <algorithm> <array> <atomic> <charconv> <chrono> <cmath> <cstddef> <cstdint> <cstring> <deque> <expected> <functional>
+  <limits> <map> <memory> <optional> <span> <string> <string_view> <unordered_map> <utility> <vector> <fmt/format.h>)
+if(REMORA_PRECOMPILE)
+  target_compile_options(remora_flags INTERFACE -pthread)  # some dependencies bring it along; precompiled headers want it everywhere or nowhere
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports false positives of these three inside its own inlined library code at -O2.
   target_compile_options(remora_flags INTERFACE -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds)
@@ -16,6 +23,10 @@ endif()
 if(REMORA_SANITIZE)
   add_compile_options(-fsanitize=${REMORA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${REMORA_SANITIZE})
+  find_program(LLD ld.lld-19)
+  if(LLD)
+    add_link_options(--ld-path=${LLD})  # the other linker takes longer for the tests than compiling one of them
+  endif()
   if(REMORA_SANITIZE MATCHES "undefined")
     # This one check opens a pipe to look at memory, and some tests have no descriptor left on purpose.
     add_compile_options(-fno-sanitize=vptr)
