@@ -5,7 +5,7 @@ import os
 import pathlib
 import re
 
-from harness import TestCase, fetch, main, named, request_bytes, simple_config
+from harness import TestCase, eventually, fetch, main, named, request_bytes, simple_config
 
 
 class AccessLog(TestCase):
@@ -61,6 +61,16 @@ class AccessLog(TestCase):
         proxy.stop()
         lines = pathlib.Path(path).read_text().splitlines()
         self.assertEqual(4, len(lines), lines)
+
+    def test_a_sample_has_what_went_wrong_and_a_reload_ends_it(self):
+        proxy, backend = self.run_traffic("[log.access]\nsample = 0")
+        proxy.access.wait("DPE")
+        self.assertEqual(["NR", "DPE"], [re.search(r'" \d+ (\S+)', line)[1] for line in proxy.access.lines])
+        pathlib.Path(proxy.config).write_text(simple_config([backend.endpoint], route='prefix = "/app"'))
+        eventually(lambda: proxy.metrics()['remora_config_reloads_total{result="success"}'] == 1, "it is taken over")
+        self.assertEqual(200, fetch(proxy.address("in"), "/app/all").status)
+        proxy.access.wait("/app/all")
+        self.assertEqual(3, len(proxy.access.lines), proxy.access.lines)
 
     def test_off(self):
         proxy, _ = self.run_traffic('[log.access]\npath = "off"')
