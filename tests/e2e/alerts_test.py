@@ -1,6 +1,11 @@
 """The alerts of deploy/prometheus/remora.rules.yaml: each fires on its cause and not without it (promtool test rules),
-and rules, docs/metrics.md and docs/operations.md say the same."""
+and rules, dashboard, docs/metrics.md and docs/operations.md say the same.
 
+promtool evaluates every rule at every minute of every test, so there are two tests and not two for each alert: all series
+stand side by side, and the job in their labels says which alert they should make fire or leave silent.
+"""
+
+import json
 import os
 import pathlib
 import re
@@ -14,9 +19,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "remora.rules.yaml"
 METRICS = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-WHO = 'job="remora",instance="i"'
-END = 90  # minutes into the series at which the alerts are looked at
+JOB = 'job="JOB"'  # becomes the alert's and what is expected of it
+WHO = f'{JOB},instance="i"'
+END = 60  # minutes into the series at which the alerts are looked at
 LATER = 480  # of the one that looks back for six hours
+SLOW = "RemoraErrorBudgetBurnsSlowly"
+NO_PANEL = {"process_virtual_memory_bytes", "process_threads"}  # they say what the panels beside them say
 
 APP = f'{WHO},cluster="app"'
 ENDPOINT = f'{APP},endpoint="a:1"'
@@ -68,7 +76,7 @@ WHOLE = f'{APP},endpoint="*"'
 # alert: (series on which it fires, series on which it does not)
 CASES = {
     "RemoraErrorBudgetBurnsFast": (requests(980, 20), requests(990, 10)),
-    "RemoraErrorBudgetBurnsSlowly": (requests(990, 10), requests(995, 5)),
+    SLOW: (requests(990, 10), requests(995, 5)),
     "RemoraNoEndpoints": one("remora_endpoint_available", ENDPOINT, 0, 1),
     "RemoraBreakerOpen": one("remora_breaker_state", ENDPOINT, 2, 1),
     "RemoraClusterBreakerOpen": one("remora_breaker_state", WHOLE, 2, 0),
@@ -89,6 +97,7 @@ CASES = {
     "RemoraFileDescriptors": (descriptors(81), descriptors(79)),
     "RemoraAcceptPaused": counter("remora_accept_paused_total", LISTENER),
     "RemoraAccessLogDropped": counter("remora_access_log_dropped_total", WHO),
+    "RemoraReloadFailed": one("remora_config_last_reload_rejected", WHO, 1, 0),
     "RemoraDown": one("up", WHO, 0, 1),
 }
 
@@ -107,13 +116,19 @@ def promtool(*arguments):
     return done.returncode, done.stdout + done.stderr
 
 
-def rule_test(name, series, fires):
-    end = LATER if name == "RemoraErrorBudgetBurnsSlowly" else END
-    expected = [{"labels": "{}", "value": 1}] if fires else []
-    return {"name": f"{name} {'fires' if fires else 'is silent'}", "interval": "1m",
-            "input_series": [{"series": line, "values": values} for line, values in series],
-            "promql_expr_test": [{"expr": f'count(ALERTS{{alertname="{name}",alertstate="firing"}})',
-                                  "eval_time": f"{end}m", "exp_samples": expected}]}
+def job(name, fires):
+    return f"remora-{name}-{'fires' if fires else 'is-silent'}"
+
+
+def rule_test(title, end, names):
+    return {"name": title, "interval": "1m",
+            "input_series": [{"series": line.replace(JOB, f'job="{job(name, fires)}"'), "values": values}
+                             for name in names for fires, series in zip((True, False), CASES[name])
+                             for line, values in series],
+            "promql_expr_test": [
+                {"expr": f'count by (job) (ALERTS{{alertname="{name}",alertstate="firing",job=~"remora-{name}-.*"}})',
+                 "eval_time": f"{end}m", "exp_samples": [{"labels": f'{{job="{job(name, True)}"}}', "value": 1}]}
+                for name in names]}
 
 
 class Alerts(unittest.TestCase):
@@ -125,8 +140,8 @@ class Alerts(unittest.TestCase):
 
     def test_each_fires_on_its_cause_and_is_silent_without(self):
         self.assertEqual(set(alerts()), set(CASES))
-        tests = [rule_test(name, series, fires) for name, (wrong, right) in CASES.items()
-                 for series, fires in ((wrong, True), (right, False))]
+        tests = [rule_test("all but one", END, [name for name in CASES if name != SLOW]),
+                 rule_test("the slow one", LATER, [SLOW])]
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, "tests.yaml")
             with open(path, "w", encoding="utf-8") as out:
@@ -161,6 +176,24 @@ class Alerts(unittest.TestCase):
                 self.assertTrue(name in documented or name in recorded or "remora.*" in rule["expr"], name)
 
 
+class Dashboard(unittest.TestCase):
+    def test_every_metric_has_a_panel(self):
+        dashboard = json.loads((ROOT / "deploy" / "grafana" / "remora.json").read_text(encoding="utf-8"))
+        queries = " ".join(target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ()))
+        shown = {re.sub(r"_bucket$", "", name) for name in re.findall(r"\b(?:remora|process)_\w+", queries)}
+        self.assertEqual(set(re.findall(r"^\| `(\w+)[`{]", METRICS, re.M)) - NO_PANEL, shown)
+
+    def test_it_is_whole(self):
+        dashboard = json.loads((ROOT / "deploy" / "grafana" / "remora.json").read_text(encoding="utf-8"))
+        self.assertEqual(["datasource", "job", "instance", "listener", "cluster"],
+                         [variable["name"] for variable in dashboard["templating"]["list"]])
+        self.assertEqual(["Overview", "Clusters", "Endpoints", "Resilience", "Process"],
+                         [panel["title"] for panel in dashboard["panels"] if panel["type"] == "row"])
+        for key in ("id", "gridPos"):  # none is another's, none lies on another
+            values = [json.dumps(panel[key]) for panel in dashboard["panels"]]
+            self.assertEqual(len(values), len(set(values)))
+
+
 class RunBooks(unittest.TestCase):
     def test_every_flag_has_a_row(self):
         source = (ROOT / "proxy" / "flag.h").read_text(encoding="utf-8")
@@ -168,6 +201,9 @@ class RunBooks(unittest.TestCase):
         self.assertGreater(len(names), 15)
         rows = re.findall(r"^\| `([A-Z]+)` \| [^|]+ \| [^|]+ \| [^|]+ \|$", OPERATIONS, re.M)
         self.assertEqual(set(names), set(rows))
+        architecture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+        table = re.search(r"^\| event \| client sees \| flag \|\n(.*?)\n\n", architecture, re.M | re.S)[1]
+        self.assertEqual(set(names), set(re.findall(r"`([A-Z]{2,3})`", table)))
 
     def test_its_links_lead_somewhere(self):
         anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-")
