@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 
-from harness import TestCase, answer, eventually, main, request_bytes, simple_config
+from harness import TestCase, answer, eventually, fetch, main, metric_sum, request_bytes, simple_config
 
 DOCUMENT = pathlib.Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 
@@ -63,6 +63,32 @@ class Series(TestCase):
                 counted = by_owner(proxy.metrics())
                 del counted[""]  # the process
                 self.assertEqual({owner: number * rows[owner][index] for owner, number in objects.items()}, counted)
+
+    def test_they_go_with_their_objects_and_come_with_them(self):
+        """A reload takes a listener, a cluster, an endpoint and features away: what is left is what a new process would have."""
+        backend = self.backend(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), address=("0.0.0.0", 0))
+        much = wide_config(backend.address, 2, 3, 4, 2, EVERYTHING)
+        little = wide_config(backend.address, 1, 2, 3, 2)
+        with self.remora(little) as fresh:
+            expected = set(fresh.metrics())
+        proxy = self.remora(much)
+        before = set(proxy.metrics())
+        self.assertGreater(len(before - expected), 200)
+        for _ in range(40):  # every endpoint has its numbers, and an idle connection
+            self.assertEqual(200, fetch(proxy.address("l1")).status)
+            self.assertEqual(200, fetch(proxy.address("l0")).status)
+        kept = self.client(proxy.address("l1"))  # an open connection outlives its listener, the series do not
+        self.assertEqual(200, kept.get("/").status)
+
+        def counted(*clusters):
+            samples = proxy.metrics()
+            return sum(metric_sum(samples, "remora_requests_total", listener="l0", cluster=c) for c in clusters)
+        stays, goes = counted("c0", "c1"), counted("c2")
+        self.assertEqual(40, stays + goes)
+        for text, wanted in ((little, expected), (much, before)):
+            pathlib.Path(proxy.config).write_text(text, encoding="utf-8")
+            eventually(lambda w=wanted: set(proxy.metrics()) == w, "the series follow the configuration")
+        self.assertEqual((stays, 0), (counted("c0", "c1"), counted("c2")))
 
     def test_no_request_makes_one(self):
         """3,000 requests, each with a path, host, method, query, field and status of its own."""
