@@ -2,9 +2,9 @@
 #include "proxy/server.h"
 
 #include <malloc.h>
-#include <signal.h>
 
 #include <algorithm>
+#include <csignal>
 
 #include "base/log.h"
 #include "base/log_format.h"
@@ -99,7 +99,7 @@ Server::~Server() {
 }
 
 Result<void> Server::start() {
-  signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);
   if (auto opened = open_logs(); !opened) return opened;
   if (auto opened = open_notify_socket(); !opened) return opened;
   if (auto bound = bind_admin(); !bound) return bound;
