@@ -187,7 +187,7 @@ class Dashboard(unittest.TestCase):
         dashboard = json.loads((ROOT / "deploy" / "grafana" / "remora.json").read_text(encoding="utf-8"))
         self.assertEqual(["datasource", "job", "instance", "listener", "cluster"],
                          [variable["name"] for variable in dashboard["templating"]["list"]])
-        self.assertEqual(["Overview", "Clusters", "Endpoints", "Resilience", "Process"],
+        self.assertEqual(["Overview", "Clusters", "Endpoints", "Resilience", "Process", "Mesh"],
                          [panel["title"] for panel in dashboard["panels"] if panel["type"] == "row"])
         for key in ("id", "gridPos"):  # none is another's, none lies on another
             values = [json.dumps(panel[key]) for panel in dashboard["panels"]]

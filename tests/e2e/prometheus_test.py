@@ -87,6 +87,8 @@ def config(good, dead):
     return f"""
 [admin]
 address = "127.0.0.1:0"
+[mesh]
+bind = "127.0.0.1:0"
 [overload]
 loop_lag = "0s"
 [[listener]]
