@@ -168,10 +168,12 @@ char* write_value(char* out, std::string_view text) {
   return out;
 }
 
-std::int64_t wall_clock_ms() {
+std::int64_t wall_clock_us() {
   const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count();
+  return std::chrono::duration_cast<std::chrono::microseconds>(since_epoch).count();
 }
+
+std::int64_t wall_clock_ms() { return wall_clock_us() / 1000; }
 
 char* UtcStamp::write(char* out, std::int64_t unix_ms) {
   std::int64_t second = unix_ms / 1000;

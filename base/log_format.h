@@ -29,7 +29,8 @@ char* escape_text(char* out, std::string_view text);
 // `=`; else quoted.
 char* write_value(char* out, std::string_view text);
 
-// Milliseconds since 1970 (UTC).
+// Microseconds, and milliseconds, since 1970 (UTC).
+std::int64_t wall_clock_us();
 std::int64_t wall_clock_ms();
 
 // Writes "2026-11-20T12:00:00.123Z" (RFC 3339); remembers the second, so that most calls write three digits

@@ -60,6 +60,31 @@ struct Log {
   bool operator==(const Log&) const = default;
 };
 
+// Which fields of a request carry its trace.
+struct TraceFormats {
+  bool w3c = true;        // traceparent, tracestate
+  bool b3 = false;        // b3
+  bool b3_multi = false;  // X-B3-TraceId and its companions
+  bool operator==(const TraceFormats&) const = default;
+};
+
+struct Tracing {
+  std::string endpoint;            // of the collector, as written: http://host:port/path
+  std::optional<Address> address;  // of it, when its host is a literal
+  HostPort host;                   // otherwise a name to look up
+  std::string authority;           // for Host
+  std::string path;
+  double sample = 0.01;  // share of the traces begun here that are recorded; of others the caller has decided
+  std::string service = "remora";
+  TraceFormats propagation;
+  std::uint32_t batch = 512;   // spans of one export at most
+  std::uint32_t queue = 4096;  // spans that wait for the collector at most
+  Duration interval = 1s;      // how long one waits for others
+  Duration timeout = 10s;      // of one export, connecting included
+  std::vector<std::pair<std::string, std::string>> headers;
+  bool operator==(const Tracing&) const = default;
+};
+
 // Edits of a head, in this order: remove, set, add.
 struct FieldEdits {
   std::vector<std::string> remove;
@@ -267,6 +292,7 @@ struct Config {
   breaker::Overload::Settings overload;
   Admin admin;
   Log log;
+  std::optional<Tracing> tracing;   // nullopt: off, and trace headers are nothing special
   std::vector<Listener> listeners;  // at least one
   std::vector<Cluster> clusters;
   std::optional<Mesh> mesh;

@@ -85,6 +85,25 @@ void diff_mesh(const std::optional<Mesh>& before, const std::optional<Mesh>& aft
   add(changes, "mesh", details, true);
 }
 
+void diff_tracing(const std::optional<Tracing>& before, const std::optional<Tracing>& after,
+                  std::vector<Change>& changes) {
+  if (before && after) {
+    Details details;
+    details.compare_text("endpoint", before->endpoint, after->endpoint);
+    details.compare_text("service", before->service, after->service);
+    details.compare("sample", before->sample, after->sample);
+    details.compare("propagation", before->propagation, after->propagation);
+    details.compare("batch", before->batch, after->batch);
+    details.compare("queue", before->queue, after->queue);
+    details.compare("interval", before->interval, after->interval);
+    details.compare("timeout", before->timeout, after->timeout);
+    details.compare("headers", before->headers, after->headers);
+    add(changes, "tracing", details);
+  } else if (before || after) {
+    changes.push_back({.kind = after ? Kind::kAdded : Kind::kRemoved, .object = "tracing", .details = {}});
+  }
+}
+
 // Routes name clusters by index, which means nothing in another configuration.
 class RouteComparer {
  public:
@@ -219,6 +238,7 @@ std::vector<Change> diff(const Config& before, const Config& after) {
   const RouteComparer comparer(before, after);
   diff_process(before, after, changes);
   diff_mesh(before.mesh, after.mesh, changes);
+  diff_tracing(before.tracing, after.tracing, changes);
   diff_lists(
       before.listeners, after.listeners, changes, [](const Listener& l) { return "listener " + l.name; },
       [&](const Listener& a, const Listener& b) { diff_listener(a, b, comparer, changes); });

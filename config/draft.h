@@ -56,6 +56,7 @@ struct Draft {
 
 // Each reads its tables into the draft, with everything that can be judged without looking at other tables.
 void read_process(const TableReader& top, Draft& draft);    // [runtime] [overload] [admin] [log]
+void read_tracing(const TableReader& top, Draft& draft);    // [tracing]
 void read_listeners(const TableReader& top, Draft& draft);  // [[listener]] with its routes
 void read_clusters(const TableReader& top, Draft& draft);   // [[cluster]]
 void read_mesh(const TableReader& top, Draft& draft);       // [mesh]

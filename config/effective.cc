@@ -57,6 +57,27 @@ void write_process(TomlWriter& out, const Config& config) {
   out.number("sample", config.log.access.sample);
 }
 
+// Every header of the collector's may be a credential, whatever its name.
+void write_tracing(TomlWriter& out, const Tracing& tracing, Secrets secrets) {
+  out.table("tracing");
+  out.text("endpoint", tracing.endpoint);
+  out.number("sample", tracing.sample);
+  out.text("service", tracing.service);
+  std::vector<std::string> formats;
+  if (tracing.propagation.w3c) formats.emplace_back("w3c");
+  if (tracing.propagation.b3) formats.emplace_back("b3");
+  if (tracing.propagation.b3_multi) formats.emplace_back("b3multi");
+  out.list("propagation", formats);
+  out.integer("batch", tracing.batch);
+  out.integer("queue", tracing.queue);
+  out.duration("interval", tracing.interval);
+  out.duration("timeout", tracing.timeout);
+  if (!tracing.headers.empty()) out.table("tracing.headers");
+  for (const auto& [name, value] : tracing.headers) {
+    out.line(fmt::format("\"{}\" = {}", name, toml_string(secrets == Secrets::kMask ? "***" : value)));
+  }
+}
+
 void write_match(TomlWriter& out, const Match& match) {
   if (!match.host.empty()) out.text("host", match.host);
   static constexpr std::array<std::string_view, 4> kKeys{"", "path", "prefix", "regex"};
@@ -195,6 +216,7 @@ void write_rate_limit(TomlWriter& out, std::string_view table, const RateLimit& 
 std::string effective_toml(const Config& config, Secrets secrets) {
   TomlWriter out;
   write_process(out, config);
+  if (config.tracing) write_tracing(out, *config.tracing, secrets);
   for (const auto& listener : config.listeners) write_listener(out, listener, config, secrets);
   for (const auto& cluster : config.clusters) write_cluster(out, cluster, config, secrets);
   if (config.mesh) write_mesh(out, *config.mesh, secrets);

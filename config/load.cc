@@ -60,6 +60,7 @@ std::expected<Config, Problems> load(std::string_view text, const std::string& f
   draft.config.file = file_name;
   const TableReader top(&*root, "", {}, report);
   read_process(top, draft);
+  read_tracing(top, draft);
   read_listeners(top, draft);
   read_clusters(top, draft);
   read_mesh(top, draft);

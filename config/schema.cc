@@ -16,12 +16,14 @@ namespace {
 
 using Keys = std::string_view[];
 
-constexpr Keys kTop = {"runtime", "overload", "admin", "log", "listener", "cluster", "mesh"};
+constexpr Keys kTop = {"runtime", "overload", "admin", "log", "tracing", "listener", "cluster", "mesh"};
 constexpr Keys kRuntime = {"workers", "drain_delay", "drain_timeout", "exit_with", "zone", "watch"};
 constexpr Keys kOverload = {"loop_lag", "memory", "calm"};
 constexpr Keys kAdmin = {"address", "hosts"};
 constexpr Keys kLog = {"level", "format", "access"};
 constexpr Keys kAccess = {"format", "path", "sample"};
+constexpr Keys kTracing = {"endpoint", "sample",   "service", "propagation", "batch",
+                           "queue",    "interval", "timeout", "headers"};
 
 constexpr Keys kListener = {"name",     "address", "direction",  "trusted",
                             "timeouts", "limits",  "rate_limit", "route"};
@@ -102,6 +104,7 @@ constexpr std::array kTables{
     TableKeys{"admin", "[admin]", kAdmin},
     TableKeys{"log", "[log]", kLog},
     TableKeys{"log.access", "[log.access]", kAccess},
+    TableKeys{"tracing", "[tracing]", kTracing},
     TableKeys{"listener", "[[listener]]", kListener},
     TableKeys{"listener.timeouts", "[listener.timeouts]", kListenerTimeouts},
     TableKeys{"listener.limits", "[listener.limits]", kListenerLimits},

@@ -76,7 +76,7 @@ std::size_t room_for(const AccessRecord& record) {
   const auto capped = [](std::string_view text, std::size_t most) { return std::min(text.size(), most); };
   std::size_t bytes = capped(record.target, kMaxTarget);
   for (const std::string_view text : {record.listener, record.client, record.method, record.host,
-                                      record.request_id, record.cluster, record.upstream}) {
+                                      record.request_id, record.trace_id, record.cluster, record.upstream}) {
     bytes += capped(text, kMaxValue);
   }
   return kFixedRoom + bytes * kMaxEscape;
@@ -129,6 +129,10 @@ void write_text(Pen& pen, const AccessRecord& record) {
   pen.number(record.attempts);
   pen.raw(" id=");
   pen.value(record.request_id);
+  if (!record.trace_id.empty()) {
+    pen.raw(" trace=");
+    pen.value(record.trace_id);
+  }
   pen.raw('\n');
 }
 
@@ -171,6 +175,10 @@ void write_json(Pen& pen, const AccessRecord& record) {
   pen.number(record.attempts);
   pen.raw(",\"request_id\":");
   pen.json(record.request_id);
+  if (!record.trace_id.empty()) {
+    pen.raw(",\"trace_id\":");
+    pen.json(record.trace_id);
+  }
   pen.raw("}\n");
 }
 

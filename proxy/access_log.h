@@ -32,6 +32,7 @@ struct AccessRecord {
   std::string_view host;
   std::string_view target;
   std::string_view request_id;
+  std::string_view trace_id;  // empty: none; its field is left out then
   std::string_view cluster;   // empty when none was chosen
   std::string_view upstream;  // address of the endpoint last tried; may be empty
   unsigned status = 0;        // 0: nothing was sent

@@ -36,7 +36,7 @@ void Attempt::dial(bool fresh, UpstreamPool::Permits permits) {
   connect_took_.reset();
   response_took_.reset();
   was_sent_ = false;
-  shed_status_ = 0;
+  shed_status_ = status_ = 0;
   if (per_try_ > Duration::zero()) env_.wheel.arm_in(timer_, per_try_);
   const std::uint32_t dial = ++dials_;
   auto* dialling = lease_.endpoint().pool.open(*this, *this, fresh, std::move(permits));
@@ -68,6 +68,7 @@ void Attempt::answered(const http::ResponseHead& head) {
   probe_timer_.cancel();
   state_ = State::kAnswering;
   response_took_ = env_.now() - sent_at_;
+  status_ = head.status;
   shed_status_ = is_shed(head) ? head.status : 0;
   if (lease_.is_probe()) lease_.answered(outcome_of(head.status), response_took_);
 }
@@ -121,6 +122,10 @@ breaker::Outcome Attempt::outcome_of(unsigned status) const {
 }
 
 void Attempt::conclude(const breaker::Outcome& outcome) {
+  if (span_ != 0) {
+    owner_.on_attempt_over(*this, outcome.result);
+    span_ = 0;
+  }
   probe_timer_.cancel();
   lease_.finish(outcome, shed() ? std::nullopt : response_took_);
 }
@@ -129,6 +134,7 @@ void Attempt::recycle() {
   connect_took_.reset();
   response_took_.reset();
   reused_ = false;
+  span_ = 0;
 }
 
 }  // namespace remora::proxy

@@ -36,6 +36,8 @@ class Attempt final : private http::Responses, private UpstreamPool::Waiter {
     virtual void on_probe_unanswered(Attempt& attempt) = 0;
     // It is over without a complete response; the lease is still held: fail() or begin_again() follows.
     virtual void on_attempt_failed(Attempt& attempt, const Error& error, breaker::Result result) = 0;
+    // A traced one is over, whatever came of it; the lease is still held.
+    virtual void on_attempt_over(Attempt& attempt, breaker::Result result) = 0;
 
    protected:
     ~Owner() = default;
@@ -73,6 +75,18 @@ class Attempt final : private http::Responses, private UpstreamPool::Waiter {
   const Lease& lease() const { return lease_; }
 
   TimePoint began_at() const { return began_at_; }
+  // When the latest dial began.
+  TimePoint opened_at() const { return opened_at_; }
+  // Of the response's head; 0: none came.
+  unsigned status() const { return status_; }
+
+  // From here to its end it is traced, as this span (not 0), the `resend`-th after the first attempt.
+  void trace(std::uint64_t span, std::uint32_t resend) {
+    span_ = span;
+    resend_ = resend;
+  }
+  std::uint64_t span() const { return span_; }
+  std::uint32_t resend() const { return resend_; }
 
   // For the log, of the latest try.
   std::optional<Duration> connect_took() const { return connect_took_; }
@@ -106,6 +120,9 @@ class Attempt final : private http::Responses, private UpstreamPool::Waiter {
   bool reused_ = false;
   bool was_sent_ = false;
   unsigned shed_status_ = 0;
+  unsigned status_ = 0;
+  std::uint32_t resend_ = 0;
+  std::uint64_t span_ = 0;   // 0: it is not traced
   std::uint32_t dials_ = 0;  // so that a dial that ends inside open() is told from the one that follows it
   Lease lease_;
   http::ClientStream* stream_ = nullptr;

@@ -16,6 +16,8 @@
 
 namespace remora::proxy {
 
+class SpanRing;
+
 struct Env {
   TimerWheel& wheel;
   Turn& turn;
@@ -25,6 +27,7 @@ struct Env {
   http::H1Scratch& scratch;
   HttpDate& date;
   Codecs codecs{};
+  SpanRing* spans = nullptr;  // where spans of traces go; null: nobody takes any
 
   // The instant of the current event.
   TimePoint now() const { return wheel.now(); }

@@ -41,7 +41,9 @@ http::Receiver* Exchange::start(const Origin& origin, http::ServerStream& stream
                                         .peer_trusted = origin.trusted,
                                         .scheme = "http",
                                         .pseudonym = origin.listener->pseudonym};
-  switch (http::prepare_request(request_, context, env_.random)) {
+  const http::Verdict verdict = http::prepare_request(request_, context, env_.random);
+  if (origin.listener->tracing != nullptr) begin_trace();
+  switch (verdict) {
     case http::Verdict::kForward: route(); break;
     case http::Verdict::kBadConnectionField: reply(kBadConnection); break;
     case http::Verdict::kLoop: reply(kLoop); break;
@@ -53,6 +55,7 @@ http::Receiver* Exchange::start(const Origin& origin, http::ServerStream& stream
 http::Receiver* Exchange::start_refused(const Origin& origin, http::ServerStream& stream,
                                         http::RequestHead& head, bool end, const LocalReply& refusal) {
   begin(origin, stream, head, end);
+  if (origin.listener->tracing != nullptr) begin_trace();
   reply(refusal);
   return &from_client_;
 }
@@ -65,6 +68,7 @@ void Exchange::refuse(const Origin& origin, http::ServerStream& stream, const Lo
   started_ = last_activity_ = env_.now();
   request_ended();
   state_ = State::kTrying;
+  if (origin.listener->tracing != nullptr) begin_trace();
   reply(refusal);
 }
 

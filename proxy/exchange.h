@@ -28,6 +28,8 @@
 #include "proxy/http/codec.h"
 #include "proxy/listener_context.h"
 #include "proxy/local_reply.h"
+#include "proxy/span_ring.h"
+#include "proxy/trace_context.h"
 
 namespace remora::proxy {
 
@@ -69,6 +71,14 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
 
  private:
   enum class State : std::uint8_t { kIdle, kQueued, kBackingOff, kTrying, kRelaying, kTunnel, kDone };
+
+  // The trace that the request belongs to; unknown without [tracing].
+  struct Trace {
+    TraceContext context;
+    std::uint64_t span = 0;    // the exchange's
+    std::uint64_t parent = 0;  // the caller's; 0: none
+    bool recording = false;
+  };
 
   // What the client's side of the connection tells us.
   struct FromClient final : http::Receiver {
@@ -134,6 +144,16 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   void on_response_complete();
   void win(Attempt& attempt, State next);
 
+  // Its trace (exchange_trace.cc). begin_trace() where there is [tracing], the others while spans are
+  // recorded.
+  void begin_trace();
+  void trace_attempt(Attempt& attempt);
+  void write_attempt_trace(const Attempt& attempt);
+  void on_attempt_over(Attempt& attempt, breaker::Result result) override { record_attempt(attempt, result); }
+  void record_attempt(const Attempt& attempt, breaker::Result result);
+  void record_exchange();
+  Span span_of_request() const;
+
   // The end, and the waits (exchange_end.cc).
   void reply(const LocalReply& reply, breaker::Result blame = breaker::Result::kIgnored);
   void answer(http::ResponseHead& head, std::string_view body);
@@ -169,6 +189,7 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   std::size_t cluster_ = 0;  // index into the statistics; the listener's local() if none
   std::optional<std::uint64_t> key_;
 
+  Trace trace_;
   Attempt first_;
   Attempt second_;                    // when hedging
   Attempt* latest_ = nullptr;         // the winner, or the one begun last

@@ -121,6 +121,7 @@ void Exchange::begin_attempt(Lease&& lease) {
   ++attempts_;
   tried_.push_back(*lease.endpoint().index);
   latest_ = first_.active() ? &second_ : &first_;
+  if (trace_.recording) trace_attempt(*latest_);
   if (lease.is_probe()) latest_->watch_probe(cluster_settings().breaker.open_for);
   latest_->begin(std::move(lease), retry_->per_try_timeout);
   arm_timer();
@@ -137,6 +138,7 @@ void Exchange::on_attempt_open(Attempt& attempt) {
     const ClusterEndpoint& to = attempt.lease().endpoint();
     request_.authority = to.info.address.is_unix() ? "localhost" : to.address_text;
   }
+  if (trace_.recording) write_attempt_trace(attempt);
   const bool has_trailers = !kept_trailers_.empty();
   const bool ends_with_head = request_ended_ && kept_body_.empty() && !has_trailers;
   http::ClientStream& stream = attempt.stream();
@@ -184,6 +186,10 @@ void Exchange::on_attempt_failed(Attempt& attempt, const Error& error, Result re
       replayed_ = true;
       ++attempts_;
       ++cluster().stats().transparent_retries;
+      if (trace_.recording) {
+        record_attempt(attempt, result);
+        trace_attempt(attempt);
+      }
       return attempt.begin_again(std::move(*permits));
     }
   }

@@ -1,5 +1,7 @@
 // The end of an exchange, whatever brought it about: replies of our own, giving up, the log line, and the
 // waits that run out.
+#include <array>
+
 #include "proxy/exchange.h"
 #include "proxy/http/forwarding.h"
 
@@ -87,6 +89,10 @@ void Exchange::write_log() {
   concluded_ = true;
   const Duration took = env_.now() - started_;
   origin_.listener->exchanges[cluster_]->count(status_, took);
+  if (trace_.recording) record_exchange();
+  std::array<char, 32> trace_id;
+  const bool traced = trace_.context.known();
+  if (traced) write_hex(write_hex(trace_id.data(), trace_.context.trace_high), trace_.context.trace_low);
   const bool local = cluster_ == origin_.listener->local();
   const bool tried = latest_ != nullptr;
   const AccessRecord record{
@@ -96,6 +102,7 @@ void Exchange::write_log() {
       .host = client_authority_.empty() ? request_.authority : client_authority_,
       .target = client_target_.empty() ? request_.target : client_target_,
       .request_id = request_.fields.get(http::FieldId::kXRequestId).value_or(std::string_view{}),
+      .trace_id = traced ? std::string_view(trace_id.data(), trace_id.size()) : std::string_view(),
       .cluster = local ? std::string_view{} : std::string_view(cluster_settings().name),
       .upstream = upstream_text(),
       .status = status_,
@@ -139,6 +146,7 @@ void Exchange::recycle() {
   route_ = nullptr;
   retry_ = nullptr;
   origin_ = {};  // an older configuration may have waited for this
+  trace_ = {};
   key_.reset();
   deadline_.reset();
   client_unconsumed_ = upstream_unconsumed_ = 0;

@@ -53,6 +53,7 @@ struct ListenerContext final : Counted<ListenerContext> {
                   Ref<ListenerTotals> counts, std::string_view via)
       : config(snapshot.config),
         settings(config->listeners[index]),
+        tracing(config->tracing ? &*config->tracing : nullptr),
         router(settings.routes),
         rates(snapshot.rates[index]),
         clusters(upstreams.clusters()),
@@ -87,6 +88,7 @@ struct ListenerContext final : Counted<ListenerContext> {
 
   std::shared_ptr<const config::Config> config;
   const config::Listener& settings;
+  const config::Tracing* tracing;  // null: off
   Router router;
   ListenerRates rates;
   std::vector<Ref<Cluster>> clusters;  // by the configuration's index

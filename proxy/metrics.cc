@@ -106,6 +106,22 @@ void add_clusters(MetricFamilies& out, const WorkerReport& total) {
   }
 }
 
+void add_tracing(MetricFamilies& out, const TracingStatus& tracing) {
+  if (!tracing.configured) return;
+  out.counter("remora_tracing_spans_delivered_total", "Spans that the collector has taken.");
+  out.add({}, tracing.delivered);
+  out.counter("remora_tracing_spans_dropped_total", "Spans that were lost, and why.");
+  out.add({{"reason", "ring_full"}}, tracing.ring_full);
+  out.add({{"reason", "queue_full"}}, tracing.queue_full);
+  out.add({{"reason", "rejected"}}, tracing.rejected);
+  out.counter("remora_tracing_exports_total", "Requests to the collector, and what came of them.");
+  out.add({{"result", "success"}}, tracing.exports_succeeded);
+  out.add({{"result", "failure"}}, tracing.exports_failed);
+  out.add({{"result", "rejected"}}, tracing.exports_rejected);
+  out.gauge("remora_tracing_queued_spans", "Spans that wait for the collector.");
+  out.add({}, tracing.waiting);
+}
+
 void add_process(MetricFamilies& out, const std::vector<WorkerReport>& reports, const ProcessInfo& process) {
   out.counter("remora_access_log_dropped_total",
               "Access log lines lost because they could not be written in time.");
@@ -186,6 +202,7 @@ std::string exposition(const std::vector<WorkerReport>& reports, const std::vect
   add_connections(out, total);
   add_clusters(out, total);
   add_resilience(out, total, views);
+  add_tracing(out, process.tracing);
   add_process(out, reports, process);
   if (process.mesh) add_mesh(out, *process.mesh);
   return out.text();

@@ -9,6 +9,7 @@
 
 #include "proxy/mesh_view.h"
 #include "proxy/reload_report.h"
+#include "proxy/tracing_status.h"
 
 namespace remora::proxy {
 
@@ -24,6 +25,7 @@ struct ProcessInfo {
   std::uint64_t access_log_dropped = 0;  // lines
   ReloadStatus reloads;                  // for whoever knows them to fill in
   std::optional<MeshNumbers> mesh;       // so are these; nullopt: there is no mesh
+  TracingStatus tracing;                 // the same
 };
 
 ProcessInfo read_process_info(std::uint64_t access_log_dropped);

@@ -23,6 +23,9 @@ std::string make_pseudonym(Random& random) {
   return name;
 }
 
+// How long the end of the process waits for a collector.
+constexpr Duration kLastDelivery = 2s;
+
 class NobodyAccepts final : public net::Acceptor {
   void on_accept(std::unique_ptr<net::Stream> /*stream*/) override {}
   void on_accept_exhausted() override {}
@@ -58,6 +61,7 @@ Server::Server(config::Config config, Load load)
            .buffers = buffers_,
            .scratch = scratch_,
            .date = date_},
+      pseudonym_(make_pseudonym(random_)),
       resolver_(loop_),
       dns_(
           loop_.wheel(), random_, resolver_, [this] { on_endpoints_changed(); },
@@ -69,6 +73,11 @@ Server::Server(config::Config config, Load load)
                                          std::uint64_t workers) { tell_workers_of_room(cluster, workers); },
                     .settled = [this] { announce_when_ready(); },
                     .tell = [this](Event event) { events_.add(std::move(event)); }})),
+      exporter_(env_,
+                {.resolve = [this](const std::string& host,
+                                   auto callback) { return resolver_.resolve(host, std::move(callback)); },
+                 .wall_clock_us = &wall_clock_us,
+                 .instance = pseudonym_}),
       reloader_(
           loop_, dns_, workers_,
           {.load = load_,
@@ -196,11 +205,10 @@ Result<void> Server::bind_listeners() {
   }
   supervisor_->supervise(next);
   snapshot_ = std::make_shared<const Snapshot>(next);
-  const std::string pseudonym = make_pseudonym(random_);
   for (unsigned i = 0; i < config_->runtime.workers; ++i) {
     workers_.push_back(
         std::make_unique<WorkerThread>(WorkerThread::Settings{.index = i,
-                                                              .pseudonym = pseudonym,
+                                                              .pseudonym = pseudonym_,
                                                               .seed = random_.next(),
                                                               .access_log = access_writer_.get(),
                                                               .access_format = config_->log.access.format,
@@ -211,6 +219,7 @@ Result<void> Server::bind_listeners() {
       return std::unexpected(Error(bound.error().code, Side::kInternal, Retry::kNo,
                                    "cannot bind a listener: " + bound.error().detail));
     }
+    exporter_.add_source(workers_.back()->spans());
     if (i > 0) continue;
     // The first worker has found the ports of those that asked for any; the others share them.
     for (std::size_t n = 0; n < config_->listeners.size(); ++n) {
@@ -246,6 +255,7 @@ void Server::run() {
     if (notify_socket_) ways.send = [this](std::string_view state) { return notify_socket_->send(state); };
     manager_.start(std::move(ways), net::NotifySocket::watchdog_of_environment(), workers_.size());
     supervisor_->start();
+    exporter_.set(config_);
     if (config_->overload.memory > 0) measure_memory();
     dns_.watch(*config_);
     if (gossip_) gossip_->start();
@@ -296,6 +306,7 @@ void Server::take_over(std::shared_ptr<const config::Config> config, std::vector
                 .listen_addresses = std::move(addresses)};
   supervisor_->supervise(next);
   snapshot_ = std::make_shared<const Snapshot>(std::move(next));
+  exporter_.set(config_);
   if (config_->overload.memory > 0 && !memory_timer_.armed()) measure_memory();
   watch_file();
   watch_application();
@@ -428,7 +439,7 @@ void Server::on_drain_changed() {
     case Phase::kEnded: break;
   }
   if (!drain_.complete()) log_warn("drain_timeout has passed, connections that are left are cut");
-  exit_now();
+  exporter_.flush(kLastDelivery, [this] { exit_now(); });
 }
 
 void Server::watch_application() {
@@ -486,6 +497,7 @@ std::string Server::metrics(const std::vector<WorkerReport>& reports) const {
   ProcessInfo process = read_process_info(dropped);
   process.reloads = reloader_.status();
   if (gossip_) process.mesh = gossip_->numbers();
+  process.tracing = exporter_.status();
   return exposition(reports, supervisor_->view(), process);
 }
 

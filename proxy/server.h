@@ -32,6 +32,7 @@
 #include "proxy/reloader.h"
 #include "proxy/service_manager.h"
 #include "proxy/snapshot.h"
+#include "proxy/span_exporter.h"
 #include "proxy/supervisor.h"
 #include "proxy/worker_thread.h"
 
@@ -124,6 +125,7 @@ class Server final : public AdminSource {
   Env env_;
   EventRing events_;
   TimePoint started_{};
+  const std::string pseudonym_;
   net::Resolver resolver_;
   DnsEndpoints dns_;
   std::unique_ptr<Gossip> gossip_;  // null: no [mesh]
@@ -131,6 +133,7 @@ class Server final : public AdminSource {
   std::unique_ptr<Supervisor> supervisor_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   Collector collector_{loop_, workers_};
+  SpanExporter exporter_;
   std::shared_ptr<const Snapshot> snapshot_;
   Reloader reloader_;
   std::unique_ptr<net::FileWatch> watch_;

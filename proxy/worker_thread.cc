@@ -18,7 +18,8 @@ struct WorkerThread::Parts {
             .random = random,
             .buffers = buffers,
             .scratch = scratch,
-            .date = date},
+            .date = date,
+            .spans = &spans},
         log(settings.access_log != nullptr ? settings.access_log->make_producer() : nullptr,
             settings.access_format, settings.access_sample),
         worker(std::make_unique<Worker>(env, log, settings.index, settings.pseudonym)),
@@ -31,6 +32,7 @@ struct WorkerThread::Parts {
   BufferPool buffers;
   http::H1Scratch scratch;
   HttpDate date{&net::wall_clock_seconds};
+  SpanRing spans;
   Env env;
   AccessLog log;
   std::unique_ptr<Worker> worker;
@@ -83,6 +85,8 @@ void WorkerThread::report(std::move_only_function<void(WorkerReport)> receive) {
     receive(std::move(report));
   });
 }
+
+SpanRing& WorkerThread::spans() { return parts_->spans; }
 
 void WorkerThread::stop() {
   if (!thread_.joinable()) return;

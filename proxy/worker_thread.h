@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "proxy/net/loop.h"
+#include "proxy/span_ring.h"
 #include "proxy/worker.h"
 
 namespace remora::proxy {
@@ -45,6 +46,8 @@ class WorkerThread final {
   void apply(std::shared_ptr<const Snapshot> snapshot, std::move_only_function<void()> done);
   // Asks for the worker's numbers; `receive` is called on the worker's thread.
   void report(std::move_only_function<void(WorkerReport)> receive);
+  // Where the worker's spans are, for the control thread to take.
+  SpanRing& spans();
   // Ends the loop, closes what is open and joins. Once.
   void stop();
 

@@ -76,6 +76,19 @@ cluster = "b"
   CHECK(diff(load(kBase), load(turned)).empty());
 }
 
+TEST_CASE("what changes about tracing is named") {
+  const std::string before = with("", "[tracing]\nendpoint = \"http://a:1\"\n");
+  const std::string after =
+      with("",
+           "[tracing]\nendpoint = \"http://b:1\"\nsample = 1\nservice = \"s\"\npropagation = [\"b3\"]\n"
+           "batch = 1\nqueue = 9\ninterval = \"2s\"\ntimeout = \"2s\"\nheaders = { A = \"b\" }\n");
+  CHECK(diff(load(before), load(before)).empty());
+  CHECK(lines(load(before), load(after)) ==
+        std::vector<std::string>{
+            "changed tracing: endpoint http://a:1 -> http://b:1, service remora -> s, sample, "
+            "propagation, batch, queue, interval, timeout, headers"});
+}
+
 TEST_CASE("every kind of change is named, and so is its way back") {
   const std::vector<Row> rows{
       {with("", "[runtime]\nworkers = 2\ndrain_timeout = \"1s\"\nzone = \"z\"\nwatch = false\n"),
@@ -90,6 +103,7 @@ TEST_CASE("every kind of change is named, and so is its way back") {
       {with("", "[log]\naccess = { path = \"off\" }\n"),
        {"changed log: access.path stdout -> off (takes effect at restart)"}},
       {with("", "[mesh]\nnode = \"a\"\n"), {"added mesh (takes effect at restart)"}},
+      {with("", "[tracing]\nendpoint = \"http://a:1\"\n"), {"added tracing"}},
       {with("127.0.0.1:1\"", "127.0.0.1:2\"\nlimits = { connections = 3 }"),
        {"changed listener in: address 127.0.0.1:1 -> 127.0.0.1:2, limits"}},
       {with("cluster = \"b\"", "cluster = \"a\""), {"changed listener in: routes"}},

@@ -41,6 +41,16 @@ hosts = ["Admin.example", "*.internal"]
 level = "off"
 format = "json"
 access = { format = "text", path = "/var/log/a b.log", sample = 0.125 }
+[tracing]
+endpoint = "http://[::1]:4318/a/b"
+sample = 0.25
+service = "shop \"1\""
+propagation = ["b3", "w3c"]
+batch = 7
+queue = 70
+interval = "250ms"
+timeout = "2s"
+headers = { "X-Team" = "hush $$" }
 [[listener]]
 name = "in \"quoted\" \\ é"
 address = "0.0.0.0:8080"
@@ -248,6 +258,15 @@ response_headers.set = { "Set-Cookie" = "hush" })"));
   CHECK(masked.find("seen") != std::string::npos);
   CHECK(problems(masked) == "");
   CHECK(effective_toml(*config, Secrets::kShow).find("Bearer hush") != std::string::npos);
+}
+
+TEST_CASE("every header for the collector may be a credential and is masked") {
+  const auto config = load(top("[tracing]\nendpoint = \"http://a:1\"\nheaders = { \"X-Team\" = \"hush\" }"));
+  REQUIRE(config.has_value());
+  const auto masked = effective_toml(*config);
+  CHECK(masked.find("hush") == std::string::npos);
+  CHECK(masked.find("\"X-Team\" = \"***\"") != std::string::npos);
+  CHECK(problems(masked) == "");
 }
 
 TEST_CASE("what health checks send may be a credential and is masked") {

@@ -18,6 +18,9 @@ inline const std::string kFile = R"([runtime]
 #log
 [log.access]
 #log.access
+[tracing]
+endpoint = "http://127.0.0.1:4318/v1/traces"
+#tracing
 [[listener]]
 #name
 address = "127.0.0.1:80"

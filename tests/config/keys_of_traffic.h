@@ -12,6 +12,8 @@ inline const std::string kHere = R"(cluster = "app")";
 inline const std::string kEndpoints = R"(endpoints = ["127.0.0.1:3000"])";
 inline const std::string kRing = "#listener.route\ncluster = \"app\"";
 
+inline const std::string kTraces = R"(endpoint = "http://127.0.0.1:4318/v1/traces")";
+
 inline const std::vector<Row> kKeysOfTraffic{
     {"", "runtime", "#runtime", "", "", "workers = 2"},
     {"", "admin", "#admin", "", "", R"(address = "127.0.0.1:1")"},
@@ -32,6 +34,18 @@ inline const std::vector<Row> kKeysOfTraffic{
     {"log.access", "format", "#log.access", "", R"(format = "text")", R"(format = "json")"},
     {"log.access", "path", "#log.access", "", R"(path = "stdout")", R"(path = "stderr")"},
     {"log.access", "sample", "#log.access", "", "sample = 1.0", "sample = 0.5"},
+    {"", "tracing", "#tracing", "", "", "sample = 0.5"},
+    {"tracing", "endpoint", kTraces, kTraces, R"(endpoint = "http://127.0.0.1:4318/v1/traces")",
+     R"(endpoint = "http://collector.internal:80/x")"},
+    {"tracing", "sample", "#tracing", "", "sample = 0.01", "sample = 1"},
+    {"tracing", "service", "#tracing", "", R"(service = "remora")", R"(service = "shop")"},
+    {"tracing", "propagation", "#tracing", "", R"(propagation = ["w3c"])",
+     R"(propagation = ["w3c", "b3", "b3multi"])"},
+    {"tracing", "batch", "#tracing", "", "batch = 512", "batch = 1"},
+    {"tracing", "queue", "#tracing", "", "queue = 4096", "queue = 65536"},
+    {"tracing", "interval", "#tracing", "", R"(interval = "1s")", R"(interval = "5s")"},
+    {"tracing", "timeout", "#tracing", "", R"(timeout = "10s")", R"(timeout = "1s")"},
+    {"tracing", "headers", "#tracing", "", "headers = {}", R"(headers = { "X-Key" = "k" })"},
     {"listener", "name", "#name", "", R"(name = "127.0.0.1:80")", R"(name = "in")"},
     {"listener", "address", R"(address = "127.0.0.1:80")", R"(address = "127.0.0.1:80")", "",
      R"(address = "[::1]:80")"},

@@ -133,7 +133,72 @@ endpoints = ["a:1"])",
      "6: cluster#1.name: the name is empty, write at least one character"},
 };
 
+// The endpoint of [tracing].
+std::string traced(const std::string& endpoint) { return problems(top("[tracing]\nendpoint = " + endpoint)); }
+
+std::string with_tracing(const std::string& line) {
+  return problems(top("[tracing]\nendpoint = \"http://a:1\"\n" + line));
+}
+
 }  // namespace
+
+TEST_CASE("the endpoint of a collector is a URL with a port, and everything else says what is right") {
+  for (const char* const right :
+       {R"("http://127.0.0.1:4318")", R"("http://127.0.0.1:4318/")", R"("http://[::1]:4318/v1/traces")",
+        R"("http://collector.internal:4318/otlp/v1/traces")"}) {
+    CAPTURE(right);
+    CHECK(traced(right) == "");
+  }
+  CHECK(load(top("[tracing]\nendpoint = \"http://a:1\""))->tracing->path == "/v1/traces");
+  CHECK(load(top("[tracing]\nendpoint = \"http://a:1/x\""))->tracing->path == "/x");
+  CHECK(problems(top("[tracing]")) ==
+        "1: tracing: there is no endpoint, write that of a collector: endpoint = "
+        "\"http://127.0.0.1:4318/v1/traces\"");
+  CHECK(
+      traced(R"("collector:4318")") ==
+      "2: tracing.endpoint: \"collector:4318\" is no http:// URL, write \"http://127.0.0.1:4318/v1/traces\"");
+  CHECK(traced(R"("https://collector:4318/v1/traces")") ==
+        "2: tracing.endpoint: \"https://collector:4318/v1/traces\" asks for TLS, which is not spoken to "
+        "collectors: write the http:// URL of one beside Remora");
+  CHECK(traced(R"("http://collector/v1/traces")") ==
+        "2: tracing.endpoint: \"http://collector/v1/traces\" has no port, write "
+        "\"http://collector:4318/v1/traces\"");
+  CHECK(traced(R"("http://me:secret@collector:4318/")") ==
+        "2: tracing.endpoint: a name and password do not belong here, write them as a header in headers: "
+        "Authorization = \"Basic ...\"");
+  CHECK(traced(R"("http://a:1/v1/traces?key=1")") ==
+        "2: tracing.endpoint: \"/v1/traces?key=1\" has a ?, paths stand without query and fragment: write "
+        "\"/v1/traces\"");
+  CHECK(traced(R"("http://unix:/run/x")") != "");
+  CHECK(traced(R"("http://")") != "");
+  CHECK(traced("5") != "");
+}
+
+TEST_CASE("mistakes in how traces are passed on and delivered say what is right") {
+  CHECK(with_tracing("propagation = []") ==
+        "3: tracing.propagation: the list is empty, write one or more of \"w3c\", \"b3\", \"b3multi\"");
+  CHECK(with_tracing("propagation = [\"b3mutli\"]") ==
+        "3: tracing.propagation#1: \"b3mutli\" is no way of passing a trace on, did you mean \"b3multi\"?");
+  CHECK(with_tracing("propagation = [\"jaeger\"]") ==
+        "3: tracing.propagation#1: \"jaeger\" is no way of passing a trace on, write \"w3c\", \"b3\" or "
+        "\"b3multi\"");
+  CHECK(with_tracing("propagation = [\"b3\", \"b3\"]") ==
+        "3: tracing.propagation#2: \"b3\" is here twice, keep one");
+  CHECK(with_tracing("propagation = \"b3\"") ==
+        "3: tracing.propagation: \"b3\" is a string, write an array such as [\"b3\"]");
+  CHECK(with_tracing("service = \"\"") ==
+        "3: tracing.service: the name is empty, write at least one character");
+  CHECK(with_tracing("batch = 100\nqueue = 10") ==
+        "4: tracing.queue: 10 is below batch, which is 100: write 100 or more, or lower batch");
+  CHECK(with_tracing("headers = { Host = \"a\" }") != "");
+  CHECK(with_tracing("headers = { Content-Length = \"1\" }") ==
+        "3: tracing.headers.Content-Length: \"Content-Length\" frames the message and is Remora's to write, "
+        "remove this");
+  CHECK(with_tracing("headers = { User-Agent = \"a\" }") ==
+        "3: tracing.headers.User-Agent: \"User-Agent\" is Remora's to write, remove this");
+  CHECK(with_tracing("headers = { A = \"a\\nb\" }") ==
+        "3: tracing.headers.A: \"a\\nb\" has a line break, write one line");
+}
 
 TEST_CASE("addresses to listen on are checked") { expect(kAddressesToListenOnAre); }
 

@@ -32,9 +32,10 @@ level = "info")",
      "2: runtime.foobar: unknown key, the keys here are workers, drain_delay, "
      "drain_timeout, exit_with, zone, watch"},
     {top, "nonsense = 1",
-     "1: nonsense: unknown key, the tables are runtime, overload, admin, log, listener, cluster, mesh"},
+     "1: nonsense: unknown key, the tables are runtime, overload, admin, log, tracing, listener, cluster, "
+     "mesh"},
     {top, R"("we ird\u001b[31m" = 1)",
-     R"(1: "we ird\x1b[31m": unknown key, the tables are runtime, overload, admin, log, listener, cluster, mesh)"},
+     R"(1: "we ird\x1b[31m": unknown key, the tables are runtime, overload, admin, log, tracing, listener, cluster, mesh)"},
 };
 
 const std::vector<Mistake> kUnknownKeysOfListenersRoutes{

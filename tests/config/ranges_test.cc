@@ -159,7 +159,19 @@ const std::vector<Range> kOfMesh{
     {"mesh.protocol.probe_interval", R"("1s")", R"("1m")", R"("99ms")", "", R"("100ms" to "1m")", ""},
 };
 
+const std::vector<Range> kOfTracing{
+    {"sample", "0", "1", "-0.1", "1.1", "a number from 0 to 1", ""},
+    {"batch", "1", "8192", "0", "8193", "a whole number from 1 to 8192", ""},
+    {"queue", "1", "65536", "0", "65537", "a whole number from 1 to 65536", ""},
+    {"interval", R"("100ms")", R"("1m")", R"("99ms")", R"("61s")", R"("100ms" to "1m")", ""},
+    {"timeout", R"("100ms")", R"("1m")", R"("99ms")", R"("61s")", R"("100ms" to "1m")", ""},
+};
+
 }  // namespace
+
+TEST_CASE("ranges of tracing are checked at both ends") {
+  expect(kOfTracing, top, "[tracing]\nendpoint = \"http://a:1\"\n", "3: tracing.");
+}
 
 TEST_CASE("ranges of a cluster's resilience are checked at both ends") {
   const std::string before = "name = \"app\"\nendpoints = [\"a:1\"]\n";

@@ -98,6 +98,7 @@ CASES = {
     "RemoraAcceptPaused": counter("remora_accept_paused_total", LISTENER),
     "RemoraAccessLogDropped": counter("remora_access_log_dropped_total", WHO),
     "RemoraReloadFailed": one("remora_config_last_reload_rejected", WHO, 1, 0),
+    "RemoraSpansDropped": counter("remora_tracing_spans_dropped_total", f'{WHO},reason="queue_full"'),
     "RemoraDown": one("up", WHO, 0, 1),
 }
 

@@ -90,6 +90,14 @@ TEST_CASE("an access line in JSON has every field under its key, in a fixed orde
   CHECK(empty["flag"] == "-");
 }
 
+TEST_CASE("the trace stands at the end, where there is one") {
+  AccessRecord record = typical();
+  record.trace_id = "0af7651916cd43dd8448eb211c80319c";
+  CHECK(text_of(record).ends_with(" id=5f3a9c0e trace=0af7651916cd43dd8448eb211c80319c\n"));
+  CHECK(json_of(record).ends_with(R"("request_id":"5f3a9c0e","trace_id":"0af7651916cd43dd8448eb211c80319c"})"
+                                  "\n"));
+}
+
 TEST_CASE("a request whose target is no path stays readable") {
   AccessRecord record = typical();
   record.method = "OPTIONS";
@@ -150,7 +158,7 @@ TEST_CASE("the largest numbers fit") {
 TEST_CASE("an access line of any bytes is one line and parses as JSON") {
   Random random(42);
   for (int round = 0; round < 3000; ++round) {
-    std::array<std::string, 8> values;
+    std::array<std::string, 9> values;
     for (std::string& value : values) {
       value.resize(random.below(random.below(20) == 0 ? 9000 : 40));
       for (char& c : value) c = static_cast<char>(random.below(256));
@@ -161,8 +169,9 @@ TEST_CASE("an access line of any bytes is one line and parses as JSON") {
                               .host = values[3],
                               .target = values[4],
                               .request_id = values[5],
-                              .cluster = values[6],
-                              .upstream = values[7]};
+                              .trace_id = values[6],
+                              .cluster = values[7],
+                              .upstream = values[8]};
     const std::string text = text_of(record);
     const std::string json = json_of(record);
     for (const std::string& line : {text, json}) {
@@ -171,7 +180,7 @@ TEST_CASE("an access line of any bytes is one line and parses as JSON") {
         return static_cast<unsigned char>(c) < 0x20 || c == '\x7f';
       }));
     }
-    REQUIRE(nlohmann::json::parse(json).size() == 17);
+    REQUIRE(nlohmann::json::parse(json).size() == (values[6].empty() ? 17 : 18));
     REQUIRE_NOTHROW(static_cast<void>(nlohmann::json(text).dump()));
   }
 }

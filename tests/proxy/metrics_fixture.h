@@ -136,6 +136,15 @@ inline ProcessInfo process() {
                                    .probes = 30,
                                    .probes_failed = 3,
                                    .refutations = 9}};
+  info.tracing = {.configured = true,
+                  .delivered = 31,
+                  .ring_full = 32,
+                  .queue_full = 33,
+                  .rejected = 34,
+                  .exports_succeeded = 35,
+                  .exports_failed = 36,
+                  .exports_rejected = 37,
+                  .waiting = 38};
   return info;
 }
 

@@ -51,6 +51,14 @@ TEST_CASE("the numbers of all workers are added up by name") {
            R"(remora_sent_bytes_total{listener="in"} 4000)",
            R"(remora_access_log_dropped_total 9)",
            R"(remora_loop_lag_seconds{worker="1"} 0.003)",
+           R"(remora_tracing_spans_delivered_total 31)",
+           R"(remora_tracing_spans_dropped_total{reason="ring_full"} 32)",
+           R"(remora_tracing_spans_dropped_total{reason="queue_full"} 33)",
+           R"(remora_tracing_spans_dropped_total{reason="rejected"} 34)",
+           R"(remora_tracing_exports_total{result="success"} 35)",
+           R"(remora_tracing_exports_total{result="failure"} 36)",
+           R"(remora_tracing_exports_total{result="rejected"} 37)",
+           R"(remora_tracing_queued_spans 38)",
            R"(remora_load_level{worker="0"} 0)",
            R"(remora_load_level{worker="1"} 2)",
            R"(remora_build_info{version="1.2.3"} 1)",
@@ -117,7 +125,7 @@ TEST_CASE("without workers and clusters there are the process's own metrics only
     CAPTURE(name);
     const bool own = name.starts_with("process_") || name == "remora_build_info" ||
                      name == "remora_access_log_dropped_total" || name.starts_with("remora_config_") ||
-                     name.starts_with("remora_mesh_");
+                     name.starts_with("remora_mesh_") || name.starts_with("remora_tracing_");
     CHECK(own);
   }
 }

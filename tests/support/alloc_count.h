@@ -16,6 +16,7 @@ class AllocCount final {
   AllocCount();
   AllocCount(const AllocCount&) = delete;
   AllocCount& operator=(const AllocCount&) = delete;
+  ~AllocCount() = default;
 
   // Since construction, on this thread: calls of operator new in any form, the bytes they asked for, and
   // calls of operator delete with something to delete.

@@ -29,7 +29,8 @@ World::World(std::string_view toml, std::uint64_t seed, proxy::Codecs codecs)
            .buffers = buffers_,
            .scratch = scratch_,
            .date = date_,
-           .codecs = codecs},
+           .codecs = codecs,
+           .spans = &spans_},
       log_fd_(memfd_create("access-log", MFD_CLOEXEC)) {
   auto writer = LogWriter::from_descriptor(dup(log_fd_), "memory", LogWriter::Settings());
   if (!writer) std::abort();
@@ -46,7 +47,8 @@ World::World(std::shared_ptr<const config::Config> config, std::uint64_t seed, p
            .random = random_,
            .buffers = buffers_,
            .scratch = scratch_,
-           .date = date_} {
+           .date = date_,
+           .spans = &spans_} {
   if (log == nullptr) log_ = std::make_unique<proxy::AccessLog>(nullptr, LogFormat::kJson, 1.0);
   start(std::move(config), log != nullptr ? *log : *log_);
 }

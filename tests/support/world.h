@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/span_ring.h"
 #include "proxy/state_registry.h"
 #include "proxy/worker.h"
 #include "tests/support/fake_network.h"
@@ -59,6 +60,8 @@ class World final {
   proxy::Worker& worker() { return *worker_; }
   TimerWheel& wheel() { return wheel_; }
   proxy::Env& env() { return env_; }
+  // Where the worker's spans are.
+  proxy::SpanRing& spans() { return spans_; }
   // What all workers would share, cluster by cluster.
   proxy::StateRegistry& states() { return states_; }
   // The access log so far, a line each.
@@ -76,6 +79,7 @@ class World final {
   BufferPool buffers_;
   http::H1Scratch scratch_;
   proxy::HttpDate date_{+[]() -> std::int64_t { return 784111777; }};
+  proxy::SpanRing spans_;
   proxy::Env env_;
   int log_fd_ = -1;
   std::unique_ptr<LogWriter> log_writer_;
