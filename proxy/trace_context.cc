@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
 #include <optional>
 
 namespace remora::proxy {
@@ -28,21 +30,58 @@ constexpr std::size_t kLargeMember = 128;
 
 constexpr std::string_view kHexDigits = "0123456789abcdef";
 
-// Exactly so many lower-case digits, at most 16.
+constexpr std::uint64_t kOnes = 0x0101010101010101U;
+
+// Eight half bytes, one in each byte, as digits: those above 9 get the distance to the letters.
+constexpr std::uint64_t digits_of(std::uint64_t halves) {
+  const std::uint64_t letters = ((halves + 6 * kOnes) >> 4U) & kOnes;
+  return halves + '0' * kOnes + letters * ('a' - '0' - 10);
+}
+
+// So that the first of eight characters is the highest byte.
+constexpr std::uint64_t first_highest(std::uint64_t word) {
+  return std::endian::native == std::endian::little ? std::byteswap(word) : word;
+}
+
+void write_hex32(char* out, std::uint64_t value) {
+  value = (value | value << 16U) & 0x0000ffff0000ffffU;
+  value = (value | value << 8U) & 0x00ff00ff00ff00ffU;
+  value = (value | value << 4U) & (15 * kOnes);
+  const std::uint64_t text = first_highest(digits_of(value));
+  std::memcpy(out, &text, sizeof text);
+}
+
+// Eight lower-case digits: what they mean is right when it is written the same.
+std::optional<std::uint64_t> read_hex32(const char* text) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, text, sizeof word);
+  word = first_highest(word);
+  std::uint64_t value = (word & (15 * kOnes)) + ((word >> 6U) & kOnes) * 9;
+  if ((value & (0xf0 * kOnes)) != 0 || digits_of(value) != word) return std::nullopt;
+  value = (value | value >> 4U) & 0x00ff00ff00ff00ffU;
+  value = (value | value >> 8U) & 0x0000ffff0000ffffU;
+  return (value | value >> 16U) & 0xffffffffU;
+}
+
+// 16 lower-case digits.
 std::optional<std::uint64_t> hex(std::string_view text) {
-  std::uint64_t value = 0;
-  for (const char c : text) {
-    unsigned digit = 0;
-    if (c >= '0' && c <= '9') {
-      digit = static_cast<unsigned>(c - '0');
-    } else if (c >= 'a' && c <= 'f') {
-      digit = static_cast<unsigned>(c - 'a') + 10;
-    } else {
-      return std::nullopt;
-    }
-    value = value << 4U | digit;
-  }
-  return value;
+  const auto high = read_hex32(text.data());
+  const auto low = read_hex32(text.data() + 8);
+  if (!high || !low) return std::nullopt;
+  return *high << 32U | *low;
+}
+
+std::optional<unsigned> hex_digit(char c) {
+  if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
+  if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a') + 10;
+  return std::nullopt;
+}
+
+std::optional<unsigned> hex_byte(std::string_view text) {
+  const auto high = hex_digit(text[0]);
+  const auto low = hex_digit(text[1]);
+  if (!high || !low) return std::nullopt;
+  return *high << 4U | *low;
 }
 
 // The value of the only field of that name.
@@ -62,13 +101,13 @@ std::optional<std::string_view> only(const FieldList& fields, std::string_view n
 std::optional<TraceContext> parse_traceparent(std::string_view text) {
   if (text.size() < kTraceparentSize) return std::nullopt;
   if (text[2] != '-' || text[35] != '-' || text[52] != '-') return std::nullopt;
-  const auto version = hex(text.substr(0, 2));
+  const auto version = hex_byte(text.substr(0, 2));
   if (!version || *version == 0xff) return std::nullopt;
   if (text.size() > kTraceparentSize && (*version == 0 || text[kTraceparentSize] != '-')) return std::nullopt;
   const auto high = hex(text.substr(3, 16));
   const auto low = hex(text.substr(19, 16));
   const auto span = hex(text.substr(36, 16));
-  const auto flags = hex(text.substr(53, 2));
+  const auto flags = hex_byte(text.substr(53, 2));
   if (!high || !low || !span || !flags || (*high | *low) == 0 || *span == 0) return std::nullopt;
   return TraceContext{.trace_high = *high,
                       .trace_low = *low,
@@ -174,7 +213,7 @@ std::optional<TraceContext> read_w3c(FieldList& fields) {
 bool set_ids(TraceContext& context, std::string_view trace, std::string_view span) {
   if ((trace.size() != 32 && trace.size() != 16) || span.size() != 16) return false;
   const auto low = hex(trace.substr(trace.size() - 16));
-  const auto high = hex(trace.substr(0, trace.size() - 16));
+  const auto high = trace.size() == 16 ? std::optional<std::uint64_t>(0) : hex(trace);
   const auto id = hex(span);
   if (!low || !high || !id || (*high | *low) == 0 || *id == 0) return false;
   context.trace_high = *high;
@@ -234,6 +273,15 @@ std::string_view b3_state(const TraceContext& context) {
   return context.sampling == Sampling::kYes ? "1" : "0";
 }
 
+// In the place of what was there, if anything was.
+void put(FieldList& fields, FieldId id, std::string_view name, std::string_view value) {
+  if (fields.has(id)) {
+    fields.set(name, value);
+  } else {
+    fields.add(id, name, value);
+  }
+}
+
 void write_w3c(FieldList& fields, const TraceContext& context) {
   std::array<char, kTraceparentSize> text{};
   char* at = std::ranges::copy(std::string_view("00-"), text.data()).out;
@@ -244,7 +292,7 @@ void write_w3c(FieldList& fields, const TraceContext& context) {
   *at++ = '0';
   const unsigned flags = (context.sampling == Sampling::kYes ? 1U : 0U) | (context.random ? 2U : 0U);
   *at++ = kHexDigits[flags];
-  fields.set(kTraceparent, {text.data(), at});
+  put(fields, FieldId::kTraceparent, kTraceparent, {text.data(), at});
 }
 
 void write_b3(FieldList& fields, const TraceContext& context) {
@@ -297,8 +345,9 @@ bool in_sample(std::uint64_t trace_low, double ratio) {
 }
 
 char* write_hex(char* out, std::uint64_t value) {
-  for (unsigned i = 0; i < 16; ++i) *out++ = kHexDigits[(value >> (60 - 4 * i)) & 15U];
-  return out;
+  write_hex32(out, value >> 32U);
+  write_hex32(out + 8, value & 0xffffffffU);
+  return out + 16;
 }
 
 }  // namespace remora::proxy

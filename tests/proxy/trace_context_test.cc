@@ -106,6 +106,21 @@ TEST_CASE("a traceparent is taken when it is exactly in form") {
   }
 }
 
+TEST_CASE("of all bytes only the lower-case digits are digits, wherever they stand") {
+  for (std::size_t at = 0; at < kW3c.size(); ++at) {
+    if (kW3c[at] == '-' || at < 2) continue;
+    for (int byte = 0; byte < 256; ++byte) {
+      const char c = static_cast<char>(byte);
+      std::string value = kW3c;
+      value[at] = c;
+      const bool digit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+      const TraceContext context = read({{"traceparent", value}});
+      if (context.known() != digit) FAIL_CHECK(value);
+      if (digit && at < 52 && ids(context) != value.substr(3, 49)) FAIL_CHECK(value);
+    }
+  }
+}
+
 TEST_CASE("several traceparents are none, and a tracestate without one goes") {
   for (const Fields& fields : {Fields{{"traceparent", kW3c}, {"traceparent", kW3c}, {"tracestate", "a=1"}},
                                Fields{{"tracestate", "a=1"}, {"tracestate", "b=1"}},
