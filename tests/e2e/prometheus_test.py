@@ -89,6 +89,8 @@ def config(good, dead):
 address = "127.0.0.1:0"
 [mesh]
 bind = "127.0.0.1:0"
+[tracing]
+endpoint = "http://{dead}/v1/traces"
 [overload]
 loop_lag = "0s"
 [[listener]]
