@@ -6,6 +6,7 @@ The browser and its driver run in a process group of their own, with a new profi
 import base64
 import json
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -126,6 +127,17 @@ class Browser:
                 urls.append(message["params"]["request"]["url"])
         return urls
 
+    def _end_browser(self):
+        """Ends what the driver has started but not told of: a browser has a session of its own, and one that came up too late
+        would go on asking ports that others have by then."""
+        mark = self.profile.encode()
+        for entry in os.listdir("/proc"):
+            try:
+                if entry.isdigit() and mark in pathlib.Path("/proc", entry, "cmdline").read_bytes():
+                    os.kill(int(entry), signal.SIGKILL)
+            except OSError:
+                pass  # it has just ended
+
     def close(self):
         if self.session is not None:
             try:
@@ -138,4 +150,5 @@ class Browser:
         except ProcessLookupError:
             pass
         self.process.wait()
+        self._end_browser()
         shutil.rmtree(self.profile, ignore_errors=True)
