@@ -127,6 +127,7 @@ path = "off"
         backend = self.backend(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
         proxy = self.remora(simple_config([backend.endpoint]))
         name = 'remora_loop_lag_seconds{worker="0"}'
+        self.assertIn(name, proxy.metrics())  # the worker runs, and has begun to look
         proxy.signal(signal.SIGSTOP)
         try:
             with self.assertRaises(subprocess.TimeoutExpired):
