@@ -40,7 +40,9 @@ void Reloader::look() {
 void Reloader::begin() {
   busy_ = true;
   if (const std::string reason = ways_.refusal(); !reason.empty()) {
-    log_warn("reload refused", {{"trigger", jobs_.front().trigger}, {"reason", reason}});
+    // Who only looks whether the file says something new has asked for nothing.
+    const bool asked = !jobs_.front().quiet;
+    (asked ? log_warn : log_info)("reload refused", {{"trigger", jobs_.front().trigger}, {"reason", reason}});
     return finish({.result = Outcome::kRefused, .changes = {}, .errors = {reason}, .at = now_seconds()});
   }
   if (!jobs_.front().quiet) ways_.busy(true);
