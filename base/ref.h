@@ -47,7 +47,7 @@ class Ref final {
   Ref(const Ref& other) : Ref(other.object_) {}
   Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
   Ref& operator=(const Ref& other) {
-    *this = Ref(other);
+    if (this != &other) *this = Ref(other);
     return *this;
   }
   Ref& operator=(Ref&& other) noexcept {
