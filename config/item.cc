@@ -27,7 +27,7 @@ std::string describe(const Node& node) {
   switch (node.kind) {
     case Kind::kTable: return "a table is here";
     case Kind::kArray: return "an array is here";
-    case Kind::kString: return quoted(node.text) + " is a string";
+    case Kind::kString: return in_quotes(node.text) + " is a string";
     case Kind::kInteger:
     case Kind::kFloat: return node.text + " is a number";
     case Kind::kBoolean: return node.text + " is a boolean";
@@ -43,7 +43,7 @@ std::optional<std::string> read_string(const Item& item, std::string_view exampl
   if (node.kind == Kind::kString) return node.text;
   if (node.kind == Kind::kArray && node.children.size() == 1 && node.children.front().kind == Kind::kString) {
     report.add(item.where,
-               fmt::format("an array is here, write just {}", quoted(node.children.front().text)));
+               fmt::format("an array is here, write just {}", in_quotes(node.children.front().text)));
   } else {
     report.add(item.where, fmt::format("{}, write a string such as {}", describe(node), example));
   }
@@ -121,7 +121,7 @@ std::optional<Duration> read_duration(const Item& item, Duration least, Duration
   }
   if (value && *value >= least && *value <= most) return *value;
   if (value) {
-    value = std::unexpected(fmt::format("{} is out of range, write \"{}\" to \"{}\"", quoted(node.text),
+    value = std::unexpected(fmt::format("{} is out of range, write \"{}\" to \"{}\"", in_quotes(node.text),
                                         format_duration(least), format_duration(most)));
   }
   report.add(item.where, value.error());
@@ -146,7 +146,7 @@ std::optional<std::uint64_t> read_size(const Item& item, std::uint64_t least, st
   }
   if (value && *value >= least && *value <= most) return *value;
   if (value) {
-    value = std::unexpected(fmt::format("{} is out of range, write \"{}\" to \"{}\"", quoted(node.text),
+    value = std::unexpected(fmt::format("{} is out of range, write \"{}\" to \"{}\"", in_quotes(node.text),
                                         format_size(least), format_size(most)));
   }
   report.add(item.where, value.error());

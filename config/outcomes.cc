@@ -58,13 +58,13 @@ std::string about(std::string_view text, std::span<const OutcomeWord> words) {
   std::vector<std::string_view> known;
   for (const auto& word : words) known.push_back(word.word);
   const auto otherwise = fmt::format(", write one of {}, or {}", listed(known), kSuch);
-  return fmt::format("{} is not an outcome{}", quoted(text), did_you_mean(text, known, otherwise));
+  return fmt::format("{} is not an outcome{}", in_quotes(text), did_you_mean(text, known, otherwise));
 }
 
 void read_outcome(const Item& item, std::span<const OutcomeWord> words, StatusSet& statuses, Report& report) {
   if (item.node->kind == Node::Kind::kInteger) {
-    return report.add(
-        item.where, fmt::format("{}, write it in quotes: {}", describe(*item.node), quoted(item.node->text)));
+    return report.add(item.where, fmt::format("{}, write it in quotes: {}", describe(*item.node),
+                                              in_quotes(item.node->text)));
   }
   const auto text = read_string(item, words.empty() ? "\"200-399\"" : "\"5xx\"", report);
   if (!text) return;
@@ -90,16 +90,16 @@ std::expected<StatusRange, std::string> parse_statuses(std::string_view text) {
   if (!range) {
     const auto tidy = tidied(text);
     const auto remedy =
-        shape(tidy) ? fmt::format("did you mean {}?", quoted(tidy)) : fmt::format("write {}", kSuch);
-    return std::unexpected(fmt::format("{} is not a status, {}", quoted(text), remedy));
+        shape(tidy) ? fmt::format("did you mean {}?", in_quotes(tidy)) : fmt::format("write {}", kSuch);
+    return std::unexpected(fmt::format("{} is not a status, {}", in_quotes(text), remedy));
   }
   if (range->last < range->first) {
     return std::unexpected(
-        fmt::format("{} runs backwards, write \"{}-{}\"", quoted(text), range->last, range->first));
+        fmt::format("{} runs backwards, write \"{}-{}\"", in_quotes(text), range->last, range->first));
   }
   if (range->first < kFirst || range->last > kLast) {
     return std::unexpected(
-        fmt::format("{} is out of range, write statuses from {} to {}", quoted(text), kFirst, kLast));
+        fmt::format("{} is out of range, write statuses from {} to {}", in_quotes(text), kFirst, kLast));
   }
   return *range;
 }

@@ -148,7 +148,7 @@ std::optional<std::string> about_value(std::string_view line) {
            std::string_view("_-./:*$%+@").find(c) != std::string_view::npos;
   };
   if (std::ranges::all_of(value, plain) && value.find_first_not_of("0123456789") != std::string_view::npos) {
-    return fmt::format("{} needs quotes, write {}", value.substr(0, 60), quoted(value));
+    return fmt::format("{} needs quotes, write {}", value.substr(0, 60), in_quotes(value));
   }
   return std::nullopt;
 }
@@ -183,7 +183,7 @@ std::string plain_message(std::string_view what, std::string_view line) {
     const auto end = first.find("\") already exists");
     if (found == std::string_view::npos || end == std::string_view::npos) continue;
     const auto name = first.substr(found + kind.size(), end - found - kind.size());
-    return fmt::format("{} is defined twice, remove one", quoted(name));
+    return fmt::format("{} is defined twice, remove one", in_quotes(name));
   }
   for (const auto& [part, message] : kRewordings) {
     if (first.find(part) != std::string_view::npos) return std::string(message);
@@ -205,7 +205,7 @@ std::string plain_message(std::string_view what, std::string_view line) {
   if (const auto colon = first.find(": "); first.starts_with("toml::") && colon != std::string_view::npos) {
     first.remove_prefix(colon + 2);
   }
-  const auto text = quoted(first);
+  const auto text = in_quotes(first);
   return fmt::format("this is not TOML: {}, write key = value or [table]", text.substr(1, text.size() - 2));
 }
 

@@ -45,7 +45,7 @@ Forward read_weighted(const TableReader& reader, Draft& draft) {
       continue;
     }
     if (!seen.insert(*name).second) {
-      entry.problem("name", fmt::format("{} is listed twice, add up the weights", quoted(*name)));
+      entry.problem("name", fmt::format("{} is listed twice, add up the weights", in_quotes(*name)));
     }
     refer({entry.find("name"), entry.where("name")}, *name, draft, forward, weight);
   }
@@ -73,7 +73,7 @@ Redirect read_redirect(const TableReader& reader) {
   }
   if (const auto scheme = reader.string("scheme", "\"https\"")) {
     if (*scheme != "http" && *scheme != "https") {
-      reader.problem("scheme", quoted(*scheme) + " is not a scheme, write \"http\" or \"https\"");
+      reader.problem("scheme", in_quotes(*scheme) + " is not a scheme, write \"http\" or \"https\"");
     }
     redirect.scheme = *scheme;
   }

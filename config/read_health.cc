@@ -91,7 +91,7 @@ void read_port(const TableReader& reader, const std::vector<Endpoint>& endpoints
   });
   if (socket == endpoints.end()) return;
   reader.problem("port", fmt::format("endpoint {} is a Unix socket and has no ports, remove port",
-                                     quoted(socket->name)));
+                                     in_quotes(socket->name)));
 }
 
 void read_check(const TableReader& reader, Cluster& cluster) {

@@ -54,7 +54,7 @@ void read_trusted(const TableReader& reader, Listener& listener) {
       reader.report().add(item.where,
                           fmt::format("{} is not an address range, write \"10.0.0.0/8\", \"fc00::/7\", "
                                       "one address, or \"unix:\"",
-                                      quoted(*text)));
+                                      in_quotes(*text)));
     }
   }
 }

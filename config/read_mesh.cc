@@ -71,7 +71,7 @@ void read_addresses(const TableReader& reader, Draft& draft, Mesh& mesh) {
   if (!address) address = Address::parse(*text);
   if (!address || !address->is_ip() || unspecified(*address)) {
     reader.problem("advertise",
-                   quoted(*text) + " is nothing to be reached at, write an IP address of this host");
+                   in_quotes(*text) + " is nothing to be reached at, write an IP address of this host");
   } else {
     mesh.advertise = *address;
   }

@@ -46,7 +46,7 @@ void read_exit_with(const TableReader& reader, Runtime& runtime) {
   if (!text->empty() && !pid && !text->starts_with('/')) {
     reader.problem("exit_with", fmt::format("{} is neither, write a pid such as \"42\", or the absolute path "
                                             "of a file that has it, such as \"/run/app.pid\"",
-                                            quoted(*text)));
+                                            in_quotes(*text)));
   }
   runtime.exit_with = *text;
 }

@@ -27,9 +27,9 @@ double seconds(Duration duration) { return std::chrono::duration<double>(duratio
 // What no single value shows: a rate too fast to be measured, or a bucket that takes forever to fill.
 void check_rate(const TableReader& reader, const breaker::TokenBucket::Settings& bucket) {
   if (bucket.requests / seconds(bucket.per) > kMostPerSecond) {
-    return reader.problem("requests",
-                          fmt::format("{} in {} are more than {} a second, write fewer, or a longer per",
-                                      bucket.requests, quoted(format_duration(bucket.per)), kMostPerSecond));
+    return reader.problem(
+        "requests", fmt::format("{} in {} are more than {} a second, write fewer, or a longer per",
+                                bucket.requests, in_quotes(format_duration(bucket.per)), kMostPerSecond));
   }
   const double burst = bucket.burst > 0 ? bucket.burst : std::max(1.0, std::ceil(bucket.requests));
   if (burst / bucket.requests * seconds(bucket.per) <= seconds(kLongestRefill)) return;
@@ -37,7 +37,7 @@ void check_rate(const TableReader& reader, const breaker::TokenBucket::Settings&
       bucket.burst > 0 ? "burst" : "requests",
       fmt::format("a burst of {} takes more than a year to come back at {} in {}, write more requests, "
                   "a shorter per, or a smaller burst",
-                  burst, bucket.requests, quoted(format_duration(bucket.per))));
+                  burst, bucket.requests, in_quotes(format_duration(bucket.per))));
 }
 
 void read_key(const TableReader& reader, RateLimit& limit) {
@@ -54,7 +54,7 @@ void read_key(const TableReader& reader, RateLimit& limit) {
     limit.key = RateLimit::Key::kSourceAddress;
     if (node->text == "source") return;
     return reader.problem("key",
-                          fmt::format("{} is not one of the choices, {}", quoted(node->text), kKeyRemedy));
+                          fmt::format("{} is not one of the choices, {}", in_quotes(node->text), kKeyRemedy));
   }
   if (node->kind != Node::Kind::kTable) {
     return reader.problem("key", fmt::format("{}, {}", describe(*node), kKeyRemedy));

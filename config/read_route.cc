@@ -27,8 +27,8 @@ void read_path(const TableReader& reader, const Hooks& hooks, Match& match) {
     return reader.problem(key, "the pattern is empty and matches nothing, write one such as \"/v[0-9]+/.*\"");
   const auto wrong = hooks.check_regex ? hooks.check_regex(*text) : std::nullopt;
   if (wrong) {
-    const auto reason = quoted(*wrong);  // the engine repeats the pattern, which may hold anything
-    reader.problem(key, fmt::format("{} is not an RE2 pattern ({}), correct it", quoted(*text),
+    const auto reason = in_quotes(*wrong);  // the engine repeats the pattern, which may hold anything
+    reader.problem(key, fmt::format("{} is not an RE2 pattern ({}), correct it", in_quotes(*text),
                                     reason.substr(1, reason.size() - 2)));
   }
 }

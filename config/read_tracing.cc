@@ -25,7 +25,7 @@ void read_authority(const TableReader& reader, std::string_view authority, Traci
   const bool port = parse_host_port(authority).has_value();
   if (!port && !authority.empty() && !check_authority(authority)) {
     return reader.problem("endpoint", fmt::format("{} has no port, write \"http://{}:4318{}\"",
-                                                  quoted(tracing.endpoint), authority, tracing.path));
+                                                  in_quotes(tracing.endpoint), authority, tracing.path));
   }
   auto endpoint = parse_endpoint(authority);
   if (!endpoint || (endpoint->address && !endpoint->address->is_ip())) {
@@ -51,10 +51,11 @@ void read_endpoint(const TableReader& reader, Tracing& tracing) {
     return reader.problem("endpoint",
                           fmt::format("{} asks for TLS, which is not spoken to collectors: write the http:// "
                                       "URL of one beside Remora",
-                                      quoted(*text)));
+                                      in_quotes(*text)));
   }
   if (!rest.starts_with(kHttp)) {
-    return reader.problem("endpoint", fmt::format("{} is no http:// URL, write {}", quoted(*text), kExample));
+    return reader.problem("endpoint",
+                          fmt::format("{} is no http:// URL, write {}", in_quotes(*text), kExample));
   }
   rest.remove_prefix(kHttp.size());
   const auto slash = std::min(rest.find('/'), rest.size());
@@ -80,12 +81,12 @@ void read_propagation(const TableReader& reader, TraceFormats& formats) {
     const auto known = std::ranges::find(kWords, *word);
     if (known == kWords.end()) {
       reader.report().add(item.where,
-                          fmt::format("{} is no way of passing a trace on{}", quoted(*word),
+                          fmt::format("{} is no way of passing a trace on{}", in_quotes(*word),
                                       did_you_mean(*word, kWords, ", write \"w3c\", \"b3\" or \"b3multi\"")));
       continue;
     }
     bool& flag = *flags[static_cast<std::size_t>(known - kWords.begin())];
-    if (flag) reader.report().add(item.where, fmt::format("{} is here twice, keep one", quoted(*word)));
+    if (flag) reader.report().add(item.where, fmt::format("{} is here twice, keep one", in_quotes(*word)));
     flag = true;
   }
 }
@@ -98,7 +99,7 @@ void read_headers(const TableReader& reader, Tracing& tracing) {
     if (const auto complaint = check_edited_field(name, false, Edit::kAdd)) {
       reader.report().add(item.where, *complaint);
     } else if (std::ranges::find(kOurs, lower_case(name)) != kOurs.end()) {
-      reader.report().add(item.where, fmt::format("{} is Remora's to write, remove this", quoted(name)));
+      reader.report().add(item.where, fmt::format("{} is Remora's to write, remove this", in_quotes(name)));
     }
     if (!value) continue;
     if (const auto wrong = check_field_value(*value)) reader.report().add(item.where, *wrong);

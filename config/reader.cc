@@ -86,8 +86,8 @@ void TableReader::duration_or_zero(std::string_view key, Duration& out, Duration
   duration(key, out, Duration::zero(), most);
   if (out == Duration::zero() || out >= least) return;
   problem(key,
-          fmt::format("{} is out of range, write \"{}\" to \"{}\", or 0 for {}", quoted(format_duration(out)),
-                      format_duration(least), format_duration(most), zero));
+          fmt::format("{} is out of range, write \"{}\" to \"{}\", or 0 for {}",
+                      in_quotes(format_duration(out)), format_duration(least), format_duration(most), zero));
 }
 
 void TableReader::size_or_zero(std::string_view key, std::uint64_t& out, std::uint64_t least,
@@ -95,16 +95,16 @@ void TableReader::size_or_zero(std::string_view key, std::uint64_t& out, std::ui
   size(key, out, 0, most);
   if (out == 0 || out >= least) return;
   problem(key, fmt::format("{} is out of range, write \"{}\" to \"{}\", or 0 for {}",
-                           quoted(format_size(out)), format_size(least), format_size(most), zero));
+                           in_quotes(format_size(out)), format_size(least), format_size(most), zero));
 }
 
 std::optional<std::size_t> TableReader::word(std::string_view key, std::span<const std::string_view> words,
                                              std::string_view example) const {
-  const auto chosen = string(key, quoted(example));
+  const auto chosen = string(key, in_quotes(example));
   if (!chosen) return std::nullopt;
   const auto found = std::ranges::find(words, *chosen);
   if (found != words.end()) return static_cast<std::size_t>(found - words.begin());
-  problem(key, fmt::format("{} is not one of the choices{}", quoted(*chosen),
+  problem(key, fmt::format("{} is not one of the choices{}", in_quotes(*chosen),
                            did_you_mean(*chosen, words, ", write one of " + listed(words))));
   return std::nullopt;
 }
@@ -139,7 +139,7 @@ void TableReader::order(std::string_view low_key, Value& low, std::string_view h
 
 void TableReader::ordered(std::string_view low_key, Duration& low, std::string_view high_key,
                           Duration& high) const {
-  order(low_key, low, high_key, high, [](Duration value) { return quoted(format_duration(value)); });
+  order(low_key, low, high_key, high, [](Duration value) { return in_quotes(format_duration(value)); });
 }
 
 void TableReader::ordered(std::string_view low_key, std::uint32_t& low, std::string_view high_key,
@@ -170,7 +170,7 @@ std::vector<Item> TableReader::elements(std::string_view key, std::string_view e
   if (node == nullptr) return {};
   if (node->kind != Kind::kArray) {
     const auto right =
-        node->kind == Kind::kString ? fmt::format("[{}]", quoted(node->text)) : std::string(example);
+        node->kind == Kind::kString ? fmt::format("[{}]", in_quotes(node->text)) : std::string(example);
     problem(key, fmt::format("{}, write an array such as {}", describe(*node), right));
     return {};
   }

@@ -20,7 +20,7 @@ bool bare(std::string_view name) {
 
 }  // namespace
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   std::size_t shown = 0;
   for (const char c : text) {
@@ -45,7 +45,7 @@ std::string quoted(std::string_view text) {
 }
 
 Where Where::member(std::string_view name) const {
-  const auto shown = bare(name) ? std::string(name) : quoted(name);
+  const auto shown = bare(name) ? std::string(name) : in_quotes(name);
   return {line, key.empty() ? shown : key + "." + shown};
 }
 

@@ -45,6 +45,6 @@ class Report final {
 };
 
 // The operator's own text inside a message: in quotes, shortened, with nothing a terminal would obey.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 }  // namespace remora::config

@@ -183,7 +183,7 @@ std::string misspelt_elsewhere(std::string_view table, std::string_view key) {
   }
   const auto near = nearest(key, all);
   if (!near || edit_distance(*near, key) > 1) return {};
-  return fmt::format("unknown key, did you mean {} in {}?", quoted(*near), belongs_in(table, *near));
+  return fmt::format("unknown key, did you mean {} in {}?", in_quotes(*near), belongs_in(table, *near));
 }
 
 }  // namespace
@@ -200,7 +200,7 @@ std::string about_unknown_key(std::string_view table, std::string_view key) {
   const auto near = nearest(key, here.keys);
   const auto elsewhere = belongs_in(table, key);
   if (near && (elsewhere.empty() || edit_distance(*near, key) <= 1)) {
-    return fmt::format("unknown key, did you mean {}?", quoted(*near));
+    return fmt::format("unknown key, did you mean {}?", in_quotes(*near));
   }
   if (!elsewhere.empty()) return fmt::format("unknown key here, it belongs in {}", elsewhere);
   if (auto message = misspelt_elsewhere(table, key); !message.empty()) return message;

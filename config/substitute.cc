@@ -25,7 +25,7 @@ std::expected<std::string, std::string> Substitution::value_of(std::string_view 
   if (!is_name(name)) {
     return std::unexpected(fmt::format(
         "{} is not the name of a variable, write ${{NAME}}, ${{NAME:-default}}, or $$ for a plain $",
-        quoted(name)));
+        in_quotes(name)));
   }
   auto value = environment_ ? environment_(name) : std::nullopt;
   if (colon != std::string_view::npos && (!value || value->empty())) value = expression.substr(colon + 2);
@@ -60,7 +60,7 @@ std::expected<Substitution::Filled, std::string> Substitution::fill(std::string_
     const auto close = text.find('}', dollar);
     if (close == std::string_view::npos) {
       return std::unexpected(
-          fmt::format("{} has a ${{ without a }}, write ${{NAME}}, or $$ for a plain $", quoted(text)));
+          fmt::format("{} has a ${{ without a }}, write ${{NAME}}, or $$ for a plain $", in_quotes(text)));
     }
     auto value = value_of(text.substr(dollar + 2, close - dollar - 2));
     if (!value) return std::unexpected(std::move(value.error()));

@@ -68,7 +68,7 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
 
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates,
                          std::string_view otherwise) {
-  if (const auto near = nearest(word, candidates)) return ", did you mean " + quoted(*near) + "?";
+  if (const auto near = nearest(word, candidates)) return ", did you mean " + in_quotes(*near) + "?";
   return std::string(otherwise);
 }
 

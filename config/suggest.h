@@ -24,7 +24,8 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates,
                          std::string_view otherwise);
 
-// "a, b, c": for messages that list what is possible. The words are ours: the operator's would need quoted().
+// "a, b, c": for messages that list what is possible. The words are ours: the operator's would need
+// in_quotes().
 std::string listed(std::span<const std::string_view> words);
 
 }  // namespace remora::config

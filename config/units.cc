@@ -128,19 +128,20 @@ std::expected<Duration, std::string> parse_duration(std::string_view text) {
   const auto meant = guess(text, kDurationGuesses, kMostMilliseconds);
   if (meant && (*meant > 0 || text.starts_with('0'))) {
     return std::unexpected(
-        fmt::format("{} is not a duration, write \"{}\"", quoted(text), format_milliseconds(*meant)));
+        fmt::format("{} is not a duration, write \"{}\"", in_quotes(text), format_milliseconds(*meant)));
   }
   return std::unexpected(fmt::format(
-      "{} is not a duration, write a whole number and ms, s, m or h, such as \"250ms\"", quoted(text)));
+      "{} is not a duration, write a whole number and ms, s, m or h, such as \"250ms\"", in_quotes(text)));
 }
 
 std::expected<std::uint64_t, std::string> parse_size(std::string_view text) {
   if (const auto value = strict(text, kSizeUnits, kMostBytes)) return *value;
   if (const auto meant = guess(text, kSizeGuesses, kMostBytes)) {
-    return std::unexpected(fmt::format("{} is not a size, write \"{}\"", quoted(text), format_size(*meant)));
+    return std::unexpected(
+        fmt::format("{} is not a size, write \"{}\"", in_quotes(text), format_size(*meant)));
   }
   return std::unexpected(fmt::format(
-      "{} is not a size, write a whole number and B, KiB, MiB or GiB, such as \"64KiB\"", quoted(text)));
+      "{} is not a size, write a whole number and B, KiB, MiB or GiB, such as \"64KiB\"", in_quotes(text)));
 }
 
 std::string format_duration(Duration duration) {

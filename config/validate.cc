@@ -24,7 +24,7 @@ class Duplicates final {
     if (value.empty()) return;
     const auto [first, fresh] = lines_.emplace(value, where.line);
     if (fresh) return;
-    report_.add(where, fmt::format("{} {} is used at line {} already, {}", what_, quoted(value),
+    report_.add(where, fmt::format("{} {} is used at line {} already, {}", what_, in_quotes(value),
                                    first->second, remedy_));
   }
 
@@ -79,7 +79,7 @@ std::optional<std::string> about_missing(std::string_view name, std::span<const 
   if (clusters.empty()) return ", add a [[cluster]] with this name";
   std::string some;
   for (const auto known : clusters.first(std::min<std::size_t>(clusters.size(), 8))) {
-    some += some.empty() ? quoted(known) : ", " + quoted(known);
+    some += some.empty() ? in_quotes(known) : ", " + in_quotes(known);
   }
   return did_you_mean(name, clusters, ", the clusters are " + some);
 }
@@ -99,7 +99,7 @@ class ClusterNames final {
     const auto found = index_.find(name);
     if (found != index_.end() && !name.empty()) return found->second;
     const auto remedy = about_missing(name, names_, draft_);
-    if (remedy) draft_.report.add(where, fmt::format("there is no cluster {}{}", quoted(name), *remedy));
+    if (remedy) draft_.report.add(where, fmt::format("there is no cluster {}{}", in_quotes(name), *remedy));
     return std::nullopt;
   }
 
@@ -149,7 +149,7 @@ void check_hashes(Draft& draft) {
       draft.report.add(draft.hashes[i][k],
                        fmt::format("cluster {} does not balance by hash, set balance = \"ring_hash\" or "
                                    "\"maglev\" there, or remove the hash",
-                                   quoted(draft.config.clusters[forward->clusters.front().cluster].name)));
+                                   in_quotes(draft.config.clusters[forward->clusters.front().cluster].name)));
     }
   }
 }

@@ -11,11 +11,11 @@ namespace remora::proxy {
 
 namespace {
 
-class Exchange final : private UpstreamPool::Waiter, private http::Responses {
+class ClientExchange final : private UpstreamPool::Waiter, private http::Responses {
  public:
-  explicit Exchange(const Address& server)
+  explicit ClientExchange(const Address& server)
       : server_(server), pool_(env_, server, {.connect_timeout = 1min, .limits = {}}, stats_, cluster_) {}
-  ~Exchange() { done_ = true; }  // what is open is reset, and says so
+  ~ClientExchange() { done_ = true; }  // what is open is reset, and says so
 
   Result<AdminAnswer> run(std::string_view method, std::string_view target, Duration patience) {
     head_.method = method;
@@ -83,7 +83,7 @@ class Exchange final : private UpstreamPool::Waiter, private http::Responses {
   AdminAnswer answer_;
   Result<AdminAnswer> result_;
   bool done_ = false;
-  MemberTimer<Exchange, &Exchange::on_time> timer_{*this};
+  MemberTimer<ClientExchange, &ClientExchange::on_time> timer_{*this};
 };
 
 }  // namespace
@@ -107,7 +107,7 @@ Result<Address> parse_admin_address(std::string_view text) {
 
 Result<AdminAnswer> ask_admin(const Address& server, std::string_view method, std::string_view target,
                               Duration patience) {
-  return Exchange(server).run(method, target, patience);
+  return ClientExchange(server).run(method, target, patience);
 }
 
 }  // namespace remora::proxy

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "tests/support/start.h"
 
 using namespace remora;
 using namespace remora::breaker;
@@ -21,7 +22,6 @@ using namespace remora::breaker;
 namespace {
 
 using Sample = AdaptiveLimit::Sample;
-constexpr TimePoint kStart{1h};
 
 // An upstream that works on `capacity` requests at once, each for `service`, and lets the others wait in
 // line; Poisson arrivals, of which those beyond the limit are turned away. M/D/c, or M/M/c if

@@ -17,6 +17,7 @@
 using namespace remora;
 using namespace remora::breaker;
 using namespace remora::breaker::test;
+using breaker::Result;
 
 namespace {
 

@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "breaker/circuit_breaker.h"
+#include "tests/support/start.h"
 
 namespace remora::breaker::test {
 
@@ -17,7 +18,6 @@ using Reason = CircuitBreaker::Reason;
 using Ticket = CircuitBreaker::Ticket;
 using Transition = CircuitBreaker::Transition;
 
-inline constexpr TimePoint kStart{1h};
 inline constexpr Outcome kGood{Result::kResponse, 200};
 inline constexpr Outcome kBad{Result::kResponse, 503};
 inline constexpr Outcome kNothing{Result::kIgnored};

@@ -6,13 +6,13 @@
 
 #include "breaker/circuit_breaker.h"
 #include "breaker/retry_budget.h"
+#include "tests/support/start.h"
 
 using namespace remora;
 using namespace remora::breaker;
+using breaker::Result;
 
 namespace {
-
-constexpr TimePoint kStart{1h};
 
 CircuitBreaker::Settings counting(std::uint32_t failures) {
   CircuitBreaker::Settings settings;

@@ -13,6 +13,7 @@
 using namespace remora;
 using namespace remora::breaker;
 using namespace remora::breaker::test;
+using breaker::Result;
 
 namespace {
 

@@ -16,13 +16,12 @@
 #include "base/random.h"
 #include "breaker/rate_limiter.h"
 #include "tests/support/alloc_count.h"
+#include "tests/support/start.h"
 
 using namespace remora;
 using namespace remora::breaker;
 
 namespace {
-
-constexpr TimePoint kStart{1h};
 
 // The n-th key of the table's s-th set, if it has `sets`.
 std::uint64_t key_in_set(std::uint64_t set, std::uint64_t sets, std::uint64_t n) {
@@ -210,7 +209,7 @@ TEST_CASE("a flood of keys neither grows the table nor frees a client that is at
     CAPTURE(burst);
     KeyedRateLimiter limiter({.requests = 10, .per = 1s, .burst = static_cast<std::uint32_t>(burst)}, kKeys);
     Random random(3);
-    const test::AllocCount count;
+    const remora::test::AllocCount count;
     int granted = 0;
     std::uint32_t most = 0;
     for (int i = 0; i < 200'000; ++i) {
@@ -229,7 +228,7 @@ TEST_CASE("a flood of keys neither grows the table nor frees a client that is at
 TEST_CASE("the table takes its memory at once, 16 bytes a key") {
   for (const std::uint32_t keys : {16U, 100U, 16'384U, 1'048'576U}) {
     CAPTURE(keys);
-    const test::AllocCount count;
+    const remora::test::AllocCount count;
     const KeyedRateLimiter limiter(kOneAMinute, keys);
     const auto bytes = count.bytes();
     CHECK(bytes <= keys * 16 + 128);

@@ -11,13 +11,12 @@
 
 #include "base/random.h"
 #include "tests/support/alloc_count.h"
+#include "tests/support/start.h"
 
 using namespace remora;
 using namespace remora::breaker;
 
 namespace {
-
-constexpr TimePoint kStart{1h};
 
 double normal(Random& random) {
   return std::sqrt(-2 * std::log(1 - random.unit())) * std::cos(2 * 3.14159265358979 * random.unit());
@@ -162,7 +161,7 @@ TEST_CASE("an instant before the last one forgets nothing") {
 
 TEST_CASE("observing and asking allocate nothing, and it takes 1 KiB") {
   LatencyQuantile quantile;
-  const test::AllocCount count;
+  const remora::test::AllocCount count;
   for (int i = 0; i < 1'000; ++i) quantile.observe(i * 1ms, kStart + i * 100ms);
   const auto value = quantile.value(0.95, kStart + 100s);
   const auto news = count.news();

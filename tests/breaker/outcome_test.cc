@@ -6,6 +6,7 @@
 
 using namespace remora;
 using namespace remora::breaker;
+using breaker::Result;
 
 namespace {
 

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/random.h"
+#include "tests/support/start.h"
 
 using namespace remora;
 using namespace remora::breaker;
@@ -18,7 +19,6 @@ namespace {
 using Level = Overload::Level;
 using Cause = Overload::Cause;
 
-constexpr TimePoint kStart{1h};
 constexpr Overload::Settings kBoth{.loop_lag = 500ms, .memory = 1'000'000, .calm = 1s};
 
 }  // namespace

@@ -5,12 +5,12 @@
 #include <cstddef>
 #include <deque>
 
+#include "tests/support/start.h"
+
 using namespace remora;
 using namespace remora::breaker;
 
 namespace {
-
-constexpr TimePoint kStart{1h};
 
 // A queue in front of one server: every `gap` somebody comes, one is served every `service`, and whoever has
 // waited for `patience` leaves. How many were served, and how many of them within a tenth of their patience?

@@ -12,13 +12,12 @@
 #include <vector>
 
 #include "base/random.h"
+#include "tests/support/start.h"
 
 using namespace remora;
 using namespace remora::breaker;
 
 namespace {
-
-constexpr TimePoint kStart{1h};
 
 void requests(RetryBudget& budget, int times, TimePoint now) {
   for (int i = 0; i < times; ++i) budget.on_request(now);

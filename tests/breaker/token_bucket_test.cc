@@ -11,13 +11,12 @@
 #include "base/random.h"
 #include "breaker/rate_limiter.h"
 #include "tests/support/alloc_count.h"
+#include "tests/support/start.h"
 
 using namespace remora;
 using namespace remora::breaker;
 
 namespace {
-
-constexpr TimePoint kStart{1h};
 
 int take_all(TokenBucket& bucket, TimePoint now, int most = 1'000'000) {
   int granted = 0;

@@ -11,13 +11,12 @@
 #include <vector>
 
 #include "base/random.h"
+#include "tests/support/start.h"
 
 using namespace remora;
 using namespace remora::breaker;
 
 namespace {
-
-constexpr TimePoint kStart{1h};
 
 void add(SlidingWindow& window, int times, TimePoint now, bool failed = false, bool slow = false) {
   for (int i = 0; i < times; ++i) window.add(failed, slow, now);

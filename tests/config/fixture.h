@@ -1,9 +1,12 @@
 // Small configuration files around the few lines that a test is about.
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/load.h"
 
@@ -64,5 +67,12 @@ struct Mistake {
   std::string lines;
   std::string expected;
 };
+
+inline void expect(const std::vector<Mistake>& mistakes) {
+  for (const auto& mistake : mistakes) {
+    CAPTURE(mistake.lines);
+    CHECK(problems(mistake.file(mistake.lines)) == mistake.expected);
+  }
+}
 
 }  // namespace remora::config::fixture

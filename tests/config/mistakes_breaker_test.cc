@@ -14,13 +14,6 @@ std::string app(const std::string& lines) {
   return cluster("name = \"app\"\nendpoints = [\"a:1\"]\n" + lines);
 }
 
-void expect(const std::vector<Mistake>& mistakes) {
-  for (const auto& mistake : mistakes) {
-    CAPTURE(mistake.lines);
-    CHECK(problems(mistake.file(mistake.lines)) == mistake.expected);
-  }
-}
-
 const std::vector<Mistake> kBreakers{
     {app, "breaker = false",
      "8: cluster.app.breaker: false is a boolean, write a table with enabled, scope, consecutive_failures, "

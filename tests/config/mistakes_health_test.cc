@@ -14,13 +14,6 @@ std::string app(const std::string& lines) {
   return cluster("name = \"app\"\nendpoints = [\"a:1\"]\n" + lines);
 }
 
-void expect(const std::vector<Mistake>& mistakes) {
-  for (const auto& mistake : mistakes) {
-    CAPTURE(mistake.lines);
-    CHECK(problems(mistake.file(mistake.lines)) == mistake.expected);
-  }
-}
-
 const std::vector<Mistake> kProtocols{
     {app, R"(health_check = { protocol = "grpc" })",
      R"(8: cluster.app.health_check.protocol: "grpc" is not one of the choices, write one of http, tcp)"},

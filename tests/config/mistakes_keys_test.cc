@@ -8,13 +8,6 @@ using namespace remora::config::fixture;
 
 namespace {
 
-void expect(const std::vector<Mistake>& mistakes) {
-  for (const auto& mistake : mistakes) {
-    CAPTURE(mistake.lines);
-    CHECK(problems(mistake.file(mistake.lines)) == mistake.expected);
-  }
-}
-
 const std::vector<Mistake> kUnknownKeysAreReportedWith{
     {top, "[runtme]", R"(1: runtme: unknown key, did you mean "runtime"?)"},
     {top, "[runtime]\nworker = 1", R"(2: runtime.worker: unknown key, did you mean "workers"?)"},

@@ -17,13 +17,6 @@ std::string app(const std::string& lines) {
 // In the only route, which forwards, from line 5 on.
 std::string forwarding(const std::string& lines) { return route("cluster = \"app\"\n" + lines); }
 
-void expect(const std::vector<Mistake>& mistakes) {
-  for (const auto& mistake : mistakes) {
-    CAPTURE(mistake.lines);
-    CHECK(problems(mistake.file(mistake.lines)) == mistake.expected);
-  }
-}
-
 const std::vector<Mistake> kRetries{
     {app, "retry = 3",
      "8: cluster.app.retry: 3 is a number, write a table with attempts, on, per_try_timeout, backoff, "

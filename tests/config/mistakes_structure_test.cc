@@ -8,13 +8,6 @@ using namespace remora::config::fixture;
 
 namespace {
 
-void expect(const std::vector<Mistake>& mistakes) {
-  for (const auto& mistake : mistakes) {
-    CAPTURE(mistake.lines);
-    CHECK(problems(mistake.file(mistake.lines)) == mistake.expected);
-  }
-}
-
 const std::vector<Mistake> kListenersNeedAnAddressAnd{
     {whole, "", R"(listener: there is none, add [[listener]] with address = "0.0.0.0:8080" and a route)"},
     {whole, "# nothing\n",

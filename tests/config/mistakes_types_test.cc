@@ -8,13 +8,6 @@ using namespace remora::config::fixture;
 
 namespace {
 
-void expect(const std::vector<Mistake>& mistakes) {
-  for (const auto& mistake : mistakes) {
-    CAPTURE(mistake.lines);
-    CHECK(problems(mistake.file(mistake.lines)) == mistake.expected);
-  }
-}
-
 const std::vector<Mistake> kWrongTypesSayWhatWas{
     {top, R"([runtime]
 workers = "4")",

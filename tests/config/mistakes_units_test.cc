@@ -8,13 +8,6 @@ using namespace remora::config::fixture;
 
 namespace {
 
-void expect(const std::vector<Mistake>& mistakes) {
-  for (const auto& mistake : mistakes) {
-    CAPTURE(mistake.lines);
-    CHECK(problems(mistake.file(mistake.lines)) == mistake.expected);
-  }
-}
-
 const std::vector<Mistake> kUnitsAreCheckedAndCorrected{
     {top, "[runtime]\ndrain_timeout = 15",
      R"(2: runtime.drain_timeout: 15 is a number without a unit, write "15s")"},

@@ -2,12 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/support/start.h"
+
 using namespace remora;
 using remora::discovery::DnsRefresh;
 
 namespace {
-
-constexpr TimePoint kStart{1000s};
 
 std::vector<Address> addresses(std::initializer_list<const char*> texts) {
   std::vector<Address> all;

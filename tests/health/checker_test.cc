@@ -7,13 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/start.h"
+
 using namespace remora;
 using remora::health::Checker;
 using State = Checker::State;
 
 namespace {
-
-constexpr TimePoint kStart{1000s};
 
 // A checker that is driven as the prober drives it: each check begins when it is due and takes `lasting`.
 struct Driven {

@@ -7,14 +7,13 @@
 
 #include "base/random.h"
 #include "health/outlier.h"
+#include "tests/support/start.h"
 
 using namespace remora;
 using remora::health::OutlierDetector;
 using Kind = OutlierDetector::Change::Kind;
 
 namespace {
-
-constexpr TimePoint kStart{1000s};
 
 // A cluster whose requests go to the endpoints in use, each at random, and fail with a probability of their
 // own.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "tests/support/start.h"
 
 using namespace remora;
 using remora::health::OutlierDetector;
@@ -20,8 +21,6 @@ using Traffic = OutlierDetector::Traffic;
 using Settings = OutlierDetector::Settings;
 
 namespace {
-
-constexpr TimePoint kStart{1000s};
 
 // Enabled, by one reason at a time.
 constexpr Settings kByRow{.enabled = true, .success_rate_deviations = 0, .failure_percentage = 0};

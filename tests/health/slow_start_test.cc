@@ -3,13 +3,10 @@
 #include <doctest/doctest.h>
 
 #include "base/random.h"
+#include "tests/support/start.h"
 
 using namespace remora;
 using remora::health::SlowStart;
-
-namespace {
-constexpr TimePoint kStart{1000s};
-}
 
 TEST_CASE("a share grows in a straight line from a tenth to the whole") {
   struct Row {

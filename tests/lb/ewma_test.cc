@@ -2,12 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/support/start.h"
+
 using namespace remora;
 using namespace remora::lb;
-
-namespace {
-constexpr TimePoint kStart{1h};
-}
 
 TEST_CASE("a latency estimate is not known before the first response") {
   CHECK(Ewma().value(kStart) == 0.0);

@@ -13,7 +13,6 @@ using breaker::CircuitBreaker;
 using remora::testing::endpoints;
 using remora::testing::kA;
 using remora::testing::kB;
-using remora::testing::kStart;
 using remora::testing::kWorkers;
 using remora::testing::limited;
 using remora::testing::Process;

@@ -173,7 +173,7 @@ TEST_CASE("a malformed request is the handler's to answer, and the connection cl
   Fixture f;
   f.send("nonsense\r\n\r\n");
   REQUIRE(f.bad.has_value());
-  CHECK(f.bad->side == Side::kDownstream);
+  CHECK(f.bad->side == remora::Side::kDownstream);
   CHECK(status_of(f.client->received()) == 400);
   CHECK(f.client->ended());
   f.t.run_for(3s);  // the linger time: this client does not close

@@ -6,12 +6,12 @@
 #include <memory>
 #include <vector>
 
+#include "tests/support/start.h"
+
 using namespace remora;
 using namespace remora::proxy;
 
 namespace {
-
-constexpr TimePoint kStart{1000s};
 
 struct Waiter final : PendingQueue::Member {};
 

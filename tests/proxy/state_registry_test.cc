@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "proxy/event_ring.h"
+#include "tests/support/start.h"
 
 using namespace remora;
 using namespace remora::proxy;
 
 namespace {
 
-constexpr TimePoint kStart{1000s};
 constexpr TimePoint kLater{1060s};
 
 struct Listed {

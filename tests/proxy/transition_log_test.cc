@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/proxy/logged.h"
+#include "tests/support/start.h"
 
 using namespace remora;
 using namespace remora::testing;
@@ -16,8 +17,6 @@ using Phase = breaker::CircuitBreaker::Phase;
 using Reason = breaker::CircuitBreaker::Reason;
 
 namespace {
-
-constexpr TimePoint kStart{1000s};
 
 std::unique_ptr<ClusterState> new_cluster() {
   return std::make_unique<ClusterState>(config::Cluster{}, nullptr);

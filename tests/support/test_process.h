@@ -15,6 +15,7 @@
 
 #include "proxy/event_ring.h"
 #include "tests/support/raw_peer.h"
+#include "tests/support/start.h"
 #include "tests/support/test_cluster.h"
 #include "tests/support/test_env.h"
 #include "tests/support/worlds.h"
@@ -36,7 +37,6 @@ inline config::Cluster limited(config::ClusterLimits limits) {
   return cluster;
 }
 
-inline constexpr TimePoint kStart{1000s};
 inline constexpr unsigned kWorkers = 4;
 
 using Addresses = std::vector<const char*>;

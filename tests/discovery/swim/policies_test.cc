@@ -4,11 +4,10 @@
 #include "discovery/swim/broadcasts.h"
 #include "discovery/swim/settings.h"
 #include "discovery/swim/suspicion.h"
+#include "tests/support/start.h"
 
 namespace remora::discovery::swim {
 namespace {
-
-constexpr TimePoint kStart = TimePoint{} + 1h;
 
 TEST_CASE("swim: the time of a suspect is what memberlist gives it") {
   const Settings lan;
