@@ -29,6 +29,7 @@ remora_pkg(CARES libcares libc-ares-dev)
 remora_pkg(RE2 re2 libre2-dev)
 remora_pkg(XXHASH libxxhash libxxhash-dev)
 remora_pkg(CRYPTO libcrypto libssl-dev)
+remora_pkg(SSL libssl libssl-dev)
 remora_pkg(ZLIB zlib zlib1g-dev)
 # Not find_package(prometheus-cpp): that insists on curl and zlib, which only its unused parts need.
 remora_pkg(PROMETHEUS prometheus-cpp-core prometheus-cpp-dev)

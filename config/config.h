@@ -155,8 +155,39 @@ struct RateLimit {
   bool operator==(const RateLimit&) const = default;
 };
 
+struct TlsKeyPair {
+  std::string certificate;  // file: the certificate, then its chain
+  std::string key;          // file
+  bool operator==(const TlsKeyPair&) const = default;
+};
+
+// What clients of a listener find: TLS 1.2 and 1.3.
+struct ListenerTls {
+  std::vector<TlsKeyPair> certificates;  // at least one, that of `certificate` and `key` first
+  std::string client_ca;                 // file; "" = clients are not asked for certificates
+  std::string client_crl;                // file; "" = nobody is revoked
+  bool require_client_certificate = true;
+  bool only_tls13 = false;  // min_version
+  Duration handshake_timeout = 5s;
+  std::uint32_t handshakes = 64;  // under way at once in each worker; more wait in the kernel
+  bool operator==(const ListenerTls&) const = default;
+};
+
+// How endpoints of a cluster are spoken to.
+struct ClusterTls {
+  std::string ca;           // file; "" = the system's
+  std::string crl;          // file
+  TlsKeyPair own;           // shown when asked; "" = none
+  std::string server_name;  // "" = the host of each endpoint
+  std::string identity;     // URI that the certificate must have, instead of the name
+  bool verify = true;
+  bool only_tls13 = false;
+  bool operator==(const ClusterTls&) const = default;
+};
+
 struct Route {
   Match match;
+  std::vector<std::string> allow;  // identities; empty = everybody
   std::variant<Forward, Redirect, Respond> action;
   std::optional<std::string> rewrite;  // replaces the matched prefix, or the whole matched path
   FieldEdits request_headers;
@@ -196,7 +227,9 @@ struct Listener {
   ListenerTimeouts timeouts;
   ListenerLimits limits;
   std::optional<RateLimit> rate_limit;
-  std::vector<Route> routes;  // first match wins
+  std::optional<ListenerTls> tls;
+  std::vector<std::string> allow;  // identities; empty = everybody
+  std::vector<Route> routes;       // first match wins
   bool operator==(const Listener&) const = default;
 };
 
@@ -263,6 +296,7 @@ struct Cluster {
   Fallback fallback;
   health::OutlierDetector::Settings outlier;
   std::optional<HealthCheck> health_check;
+  std::optional<ClusterTls> tls;
   Duration slow_start = 10s;  // how long an endpoint takes to its full share after recovery; zero = none
   breaker::RetrySettings retry;
   breaker::RetryBudget::Settings retry_budget;

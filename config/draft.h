@@ -70,6 +70,14 @@ void read_action(const TableReader& reader, Draft& draft, Route& route);
 void read_resilience(const TableReader& reader, Draft& draft);
 void read_health(const TableReader& reader, Cluster& cluster);
 
+// Who may speak to whom, and how it is known. The listener's routes come later; the cluster's endpoints have
+// been read.
+void read_listener_tls(const TableReader& reader, const Hooks& hooks, Listener& listener);
+void read_cluster_tls(const TableReader& reader, const Hooks& hooks, Cluster& cluster);
+// `reader`: the table with `allow` in it. `tls`: of the listener, null if it has none.
+std::vector<std::string> read_allow(const TableReader& reader, std::string_view table,
+                                    const std::optional<ListenerTls>& tls);
+
 // Tables that stand in several places. `reader` is the table itself.
 Respond read_respond(const TableReader& reader);
 breaker::RetrySettings read_retry(const TableReader& reader);

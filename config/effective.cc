@@ -146,6 +146,7 @@ void write_edits(TomlWriter& out, const FieldEdits& edits, std::string_view key,
 void write_route(TomlWriter& out, const Route& route, const Config& config, Secrets secrets) {
   out.element("listener.route");
   write_match(out, route.match);
+  write_allow(out, route.allow);
   if (const auto* forward = std::get_if<Forward>(&route.action)) write_forward(out, *forward, route, config);
   if (!route.match.headers.empty()) out.table("listener.route.headers");
   for (const auto& field : route.match.headers) {
@@ -172,6 +173,7 @@ void write_listener(TomlWriter& out, const Listener& listener, const Config& con
   trusted.reserve(listener.trusted.size());
   for (const auto& range : listener.trusted) trusted.push_back(range.to_string());
   out.list("trusted", trusted);
+  write_allow(out, listener.allow);
   out.table("listener.timeouts");
   out.duration("header", listener.timeouts.header);
   out.duration("body_idle", listener.timeouts.body_idle);
@@ -182,6 +184,7 @@ void write_listener(TomlWriter& out, const Listener& listener, const Config& con
   out.size("header_bytes", listener.limits.header_bytes);
   out.integer("header_fields", listener.limits.header_fields);
   out.size("body_bytes", listener.limits.body_bytes);
+  if (listener.tls) write_listener_tls(out, *listener.tls);
   if (listener.rate_limit) write_rate_limit(out, "listener.rate_limit", *listener.rate_limit);
   for (const auto& route : listener.routes) write_route(out, route, config, secrets);
 }

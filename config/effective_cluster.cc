@@ -177,6 +177,7 @@ void write_cluster(TomlWriter& out, const Cluster& cluster, const Config& config
   out.table("cluster.timeouts");
   out.duration("connect", cluster.timeouts.connect);
   out.duration("idle", cluster.timeouts.idle);
+  if (cluster.tls) write_cluster_tls(out, *cluster.tls);
   write_limits(out, cluster.limits);
   write_breaker(out, cluster, config);
   write_outlier(out, cluster.outlier);

@@ -3,7 +3,9 @@
 // Thread: any; pure but for the writer.
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/config.h"
 #include "config/effective.h"
@@ -23,6 +25,11 @@ void write_mesh(TomlWriter& out, const Mesh& mesh, Secrets secrets);
 // `table`: its name, such as "cluster.retry".
 void write_retry(TomlWriter& out, std::string_view table, const breaker::RetrySettings& retry);
 void write_rate_limit(TomlWriter& out, std::string_view table, const RateLimit& limit);
+
+// [listener.tls], [cluster.tls] and `allow`: paths, never what the files hold.
+void write_listener_tls(TomlWriter& out, const ListenerTls& tls);
+void write_cluster_tls(TomlWriter& out, const ClusterTls& tls);
+void write_allow(TomlWriter& out, const std::vector<std::string>& allow);
 
 // The keys of a response, in whatever table.
 void write_respond(TomlWriter& out, const Respond& respond);

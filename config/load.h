@@ -38,6 +38,10 @@ struct Hooks {
   std::function<std::optional<std::string>(const std::string& pattern)> check_regex;
   // What workers = "auto" stands for. Empty: granted_cores() of config/cores.h.
   std::function<unsigned()> cores;
+  // Whether the files of a [listener.tls] or [cluster.tls] can be used: nullopt, or what is wrong with which
+  // of them in one line. Empty: they are not looked at.
+  std::function<std::optional<std::string>(const ListenerTls&)> check_listener_tls{};
+  std::function<std::optional<std::string>(const ClusterTls&)> check_cluster_tls{};
 };
 
 // Parses and validates. On failure: all problems, in order of line, never empty.

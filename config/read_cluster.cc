@@ -115,6 +115,7 @@ void read_clusters(const TableReader& top, Draft& draft) {
     timeouts.duration("connect", cluster.timeouts.connect, 1ms, 1h);
     timeouts.duration("idle", cluster.timeouts.idle, 1ms, 24h);
     read_resilience(reader, draft);
+    read_cluster_tls(reader, draft.hooks, cluster);
   }
 }
 

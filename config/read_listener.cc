@@ -111,6 +111,7 @@ void read_listeners(const TableReader& top, Draft& draft) {
     read_timeouts(reader.table("timeouts"), listener.timeouts);
     read_limits(reader.table("limits"), listener.limits);
     listener.rate_limit = read_rate_limit(reader.table("rate_limit"));
+    read_listener_tls(reader, draft.hooks, listener);
     read_routes(reader, draft);
   }
 }

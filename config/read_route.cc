@@ -157,6 +157,7 @@ void read_route(const TableReader& reader, Draft& draft) {
   route.hash = read_hash(reader.table("hash"));
   if (const auto retry = reader.table("retry"); retry.present()) route.retry = read_retry(retry);
   route.rate_limit = read_rate_limit(reader.table("rate_limit"));
+  route.allow = read_allow(reader, "listener.route.allow", draft.config.listeners.back().tls);
   draft.config.listeners.back().routes.push_back(std::move(route));
 }
 

@@ -25,16 +25,24 @@ constexpr Keys kAccess = {"format", "path", "sample"};
 constexpr Keys kTracing = {"endpoint", "sample",   "service", "propagation", "batch",
                            "queue",    "interval", "timeout", "headers"};
 
-constexpr Keys kListener = {"name",     "address", "direction",  "trusted",
-                            "timeouts", "limits",  "rate_limit", "route"};
+constexpr Keys kListener = {"name",   "address",    "direction", "trusted", "timeouts",
+                            "limits", "rate_limit", "tls",       "allow",   "route"};
 constexpr Keys kListenerTimeouts = {"header", "body_idle", "keep_alive", "tunnel_idle"};
+constexpr Keys kListenerTls = {"certificate",  "key",
+                               "certificates", "client_ca",
+                               "client_crl",   "require_client_certificate",
+                               "min_version",  "handshake_timeout",
+                               "handshakes"};
+constexpr Keys kKeyPair = {"certificate", "key"};
+constexpr Keys kAllow = {"identity"};
 constexpr Keys kListenerLimits = {"connections", "header_bytes", "header_fields", "body_bytes"};
 constexpr Keys kRateLimit = {"requests", "per", "burst", "key", "keys"};
 constexpr Keys kRateLimitKey = {"header"};
-constexpr Keys kRoute = {
-    "host",      "path",    "prefix",  "regex",   "methods", "headers", "cluster",         "clusters",
-    "redirect",  "respond", "rewrite", "timeout", "hash",    "retry",   "request_headers", "response_headers",
-    "rate_limit"};
+constexpr Keys kRoute = {"host",       "path",    "prefix",          "regex",
+                         "methods",    "headers", "cluster",         "clusters",
+                         "redirect",   "respond", "rewrite",         "timeout",
+                         "hash",       "retry",   "request_headers", "response_headers",
+                         "rate_limit", "allow"};
 constexpr Keys kRouteClusters = {"name", "weight"};
 constexpr Keys kRedirect = {"to", "status", "scheme", "host", "path"};
 constexpr Keys kRespond = {"status", "body", "content_type"};
@@ -47,9 +55,12 @@ constexpr Keys kHedge = {"after", "percentile"};
 
 constexpr Keys kCluster = {"name",         "endpoints",  "balance", "bounded_load",
                            "timeouts",     "limits",     "breaker", "outlier",
-                           "health_check", "slow_start", "retry",   "adaptive_concurrency"};
+                           "health_check", "slow_start", "retry",   "adaptive_concurrency",
+                           "tls"};
 constexpr Keys kEndpoint = {"address", "weight", "zone", "priority"};
 constexpr Keys kClusterTimeouts = {"connect", "idle"};
+constexpr Keys kClusterTls = {"ca",          "crl",      "certificate", "key",
+                              "server_name", "identity", "verify",      "min_version"};
 constexpr Keys kClusterLimits = {"connections",     "requests", "pending",
                                  "pending_timeout", "retries",  "per_endpoint"};
 constexpr Keys kPerEndpoint = {"connections", "requests", "retries"};
@@ -108,6 +119,9 @@ constexpr std::array kTables{
     TableKeys{"listener", "[[listener]]", kListener},
     TableKeys{"listener.timeouts", "[listener.timeouts]", kListenerTimeouts},
     TableKeys{"listener.limits", "[listener.limits]", kListenerLimits},
+    TableKeys{"listener.tls", "[listener.tls]", kListenerTls},
+    TableKeys{"listener.tls.certificates", "an element of certificates", kKeyPair},
+    TableKeys{"listener.allow", "an element of allow", kAllow},
     TableKeys{"listener.rate_limit", "[listener.rate_limit]", kRateLimit},
     TableKeys{"listener.rate_limit.key", "[listener.rate_limit.key]", kRateLimitKey},
     TableKeys{"listener.route", "[[listener.route]]", kRoute},
@@ -120,11 +134,13 @@ constexpr std::array kTables{
     TableKeys{"listener.route.retry", "[listener.route.retry]", kRouteRetry},
     TableKeys{"listener.route.retry.backoff", "[listener.route.retry.backoff]", kBackoff},
     TableKeys{"listener.route.retry.hedge", "[listener.route.retry.hedge]", kHedge},
+    TableKeys{"listener.route.allow", "an element of allow", kAllow},
     TableKeys{"listener.route.rate_limit", "[listener.route.rate_limit]", kRateLimit},
     TableKeys{"listener.route.rate_limit.key", "[listener.route.rate_limit.key]", kRateLimitKey},
     TableKeys{"cluster", "[[cluster]]", kCluster},
     TableKeys{"cluster.endpoints", "an element of endpoints", kEndpoint},
     TableKeys{"cluster.timeouts", "[cluster.timeouts]", kClusterTimeouts},
+    TableKeys{"cluster.tls", "[cluster.tls]", kClusterTls},
     TableKeys{"cluster.limits", "[cluster.limits]", kClusterLimits},
     TableKeys{"cluster.limits.per_endpoint", "[cluster.limits.per_endpoint]", kPerEndpoint},
     TableKeys{"cluster.breaker", "[cluster.breaker]", kBreaker},

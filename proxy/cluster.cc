@@ -72,6 +72,7 @@ void Cluster::learn_settings() {
 void Cluster::set_settings(std::shared_ptr<const config::Config> config, std::size_t index) {
   const config::Cluster& next = config->clusters[index];
   const bool other_balance = next.balance != settings_->balance;
+  other_tls_ = other_tls_ || next.tls != settings_->tls;
   config_.swap(config);  // the old one lives until the end of this
   settings_ = &next;
   learn_settings();
@@ -79,6 +80,19 @@ void Cluster::set_settings(std::shared_ptr<const config::Config> config, std::si
   if (!other_balance) return;
   balancer_ = lb::make_balancer(settings_->balance);
   describe_to_balancer();
+}
+
+void Cluster::set_tls(std::shared_ptr<const net::TlsContext> context) {
+  const bool other = std::exchange(other_tls_, false);
+  if (tls_ == context && !other) return;
+  tls_ = std::move(context);
+  for (auto& endpoint : endpoints_) tell_pool(*endpoint, other);
+}
+
+void Cluster::tell_pool(ClusterEndpoint& endpoint, bool other) const {
+  endpoint.pool.set_tls(settings_->tls.has_value(), tls_,
+                        settings_->tls ? tls_name(*settings_->tls, endpoint.info.name) : std::string(),
+                        other);
 }
 
 void Cluster::retire() {
@@ -115,6 +129,7 @@ void Cluster::apply(const std::vector<ResolvedEndpoint>& endpoints) {
     } else {
       loads.emplace_back();
       next.push_back(std::make_unique<ClusterEndpoint>(env_, wanted, pool_settings_, stats_));
+      tell_pool(*next.back(), false);
     }
     next.back()->index = static_cast<std::uint32_t>(next.size() - 1);
   }
@@ -270,7 +285,8 @@ void Cluster::on_transition(const ClusterEndpoint* endpoint, const CircuitBreake
 }
 
 ClusterReport Cluster::report() const {
-  ClusterReport report{.name = settings_->name, .stats = stats_, .endpoints = {}};
+  ClusterReport report{
+      .name = settings_->name, .tls = settings_->tls.has_value(), .stats = stats_, .endpoints = {}};
   report.stats.pending = queue_.size();
   report.endpoints.reserve(endpoints_.size());
   for (const auto& endpoint : endpoints_) {

@@ -95,6 +95,9 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   // that was counted or learnt is lost; a connection that is there does not count against a limit of
   // connections that was not.
   void set_settings(std::shared_ptr<const config::Config> config, std::size_t index);
+  // How its endpoints are spoken to from now on; with every snapshot, before apply(). Null: the settings say
+  // nothing of TLS.
+  void set_tls(std::shared_ptr<const net::TlsContext> context);
   // No configuration has it any more: what is under way ends here, attempts still to come included, and no
   // connection is kept.
   void retire();
@@ -165,6 +168,7 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   void judge_for_outliers(EndpointState& state, const breaker::Outcome& outcome);
   // `endpoint`: null for the cluster's own breaker.
   void on_transition(const ClusterEndpoint* endpoint, const breaker::CircuitBreaker::Transition& transition);
+  void tell_pool(ClusterEndpoint& endpoint, bool other) const;
   void refresh_candidates();
   void refresh_if_changed() {
     if (state_->version.load(std::memory_order_acquire) != seen_version_ || env_.now() >= look_again_) {
@@ -180,6 +184,8 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   std::shared_ptr<ClusterState> state_;
   unsigned worker_;
   UpstreamPool::Settings pool_settings_;
+  std::shared_ptr<const net::TlsContext> tls_;
+  bool other_tls_ = false;  // the settings have changed since set_tls()
   ClusterStats stats_;
   std::unique_ptr<lb::Balancer> balancer_;
   ConnectionRoom connection_room_{*this};  // before the pools, which defer it

@@ -17,9 +17,10 @@ void Downstream::start(std::unique_ptr<net::Stream> stream) {
   link_.start(std::move(stream), *codec_);
 }
 
-// A connection that has not yet had its first request may have it on the way: its answer will say close (the
-// handler's part), and the header timeout bounds the wait.
+// A connection that has not yet had its first request may have it on the way: its answer will say close, and
+// the header timeout bounds the wait.
 void Downstream::drain() {
+  draining_ = true;
   if (served_) codec_->drain();
   link_.codec_changed();
 }
@@ -32,6 +33,7 @@ void Downstream::close() {
 
 http::Receiver* Downstream::on_request(http::ServerStream& stream, http::RequestHead& head, bool end) {
   served_ = true;
+  if (draining_) codec_->drain();
   in_head_ = false;  // a part of the next head may be here already: its time begins with this turn's end
   return handler_.on_request(*this, stream, head, end);
 }

@@ -19,6 +19,7 @@
 #include "proxy/env.h"
 #include "proxy/http/codec.h"
 #include "proxy/http_link.h"
+#include "proxy/net/tls_peer.h"
 
 namespace remora::proxy {
 
@@ -50,7 +51,8 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
              WireBytes* bytes);
 
   void start(std::unique_ptr<net::Stream> stream);
-  // No further request: closes when idle, else with the next response.
+  // No further request: closes when idle, else with the next response. One that has had no request yet is
+  // served its first.
   void drain();
   // Ends the connection at once; exchanges under way are told. The handler is called back.
   void close();
@@ -67,6 +69,9 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
   breaker::Permit permit;
   bool trusted = false;
   bool over_limit = false;
+  // The connection is encrypted; and who the peer is, null if it has not shown that.
+  bool tls = false;
+  std::unique_ptr<net::TlsPeer> identity;
   // An exchange has logged its broken body already; the on_bad_request that follows only has to be answered.
   bool reply_logged = false;
 
@@ -89,8 +94,9 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
   std::size_t leaving_ = 0;  // bytes queued when the timer last looked
   TimePoint since_{};        // when the present waiting began
   bool served_ = false;      // a request has come
-  bool in_head_ = false;     // a part of a head has come
-  bool busy_ = false;        // an exchange is under way
+  bool draining_ = false;
+  bool in_head_ = false;  // a part of a head has come
+  bool busy_ = false;     // an exchange is under way
 };
 
 }  // namespace remora::proxy

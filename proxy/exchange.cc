@@ -4,12 +4,14 @@
 
 #include "lb/balancer.h"
 #include "proxy/http/forwarding.h"
+#include "proxy/identity.h"
 
 namespace remora::proxy {
 
 namespace {
 
 constexpr LocalReply kNoRoute{404, Flag::kNoRoute, "no route matches this request\n"};
+constexpr LocalReply kDenied{403, Flag::kDenied, "this caller is not allowed here\n"};
 constexpr LocalReply kLoop{508, Flag::kLoopDetected, "this request has been here before\n"};
 constexpr LocalReply kBadConnection{400, Flag::kDownstreamProtocolError,
                                     "Connection names a field that must not be removed\n", true};
@@ -39,7 +41,11 @@ http::Receiver* Exchange::start(const Origin& origin, http::ServerStream& stream
   const http::ForwardingContext context{.peer = *origin.peer,
                                         .peer_host = origin.peer_host,
                                         .peer_trusted = origin.trusted,
-                                        .scheme = "http",
+                                        .scheme = origin.tls ? "https" : "http",
+                                        .owns_client_cert = origin.listener->asks_clients,
+                                        .client_cert = origin.identity != nullptr
+                                                           ? std::string_view(origin.identity->forwarded)
+                                                           : std::string_view(),
                                         .pseudonym = origin.listener->pseudonym};
   const http::Verdict verdict = http::prepare_request(request_, context, env_.random);
   if (origin.listener->tracing != nullptr) begin_trace();
@@ -74,9 +80,11 @@ void Exchange::refuse(const Origin& origin, http::ServerStream& stream, const Lo
 
 void Exchange::route() {
   ListenerContext& listener = *origin_.listener;
+  if (denies(listener.settings.allow)) return;
   if (over_rate(listener.rates.all.get(), listener.settings.rate_limit)) return;
   route_ = listener.router.match(request_);
   if (route_ == nullptr) return reply(kNoRoute);
+  if (denies(route_->allow)) return;
   if (route_->rate_limit) {
     const auto index = static_cast<std::size_t>(route_ - listener.settings.routes.data());
     if (over_rate(listener.rates.by_route[index].get(), route_->rate_limit)) return;
@@ -93,6 +101,13 @@ void Exchange::route() {
   head.status = respond.status;
   if (!respond.body.empty()) head.fields.add(http::FieldId::kContentType, respond.content_type);
   answer(head, respond.body);
+}
+
+// True: the request was answered with 403.
+bool Exchange::denies(const std::vector<std::string>& allow) {
+  if (allows(allow, origin_.identity)) return false;
+  reply(kDenied);
+  return true;
 }
 
 // True: the request was answered with 429.

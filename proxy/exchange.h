@@ -31,6 +31,10 @@
 #include "proxy/span_ring.h"
 #include "proxy/trace_context.h"
 
+namespace remora::net {
+struct TlsPeer;
+}
+
 namespace remora::proxy {
 
 // Where a request came from. The pointers outlive the exchange's stay in any state but kDone.
@@ -39,6 +43,8 @@ struct Origin {
   const Address* peer = nullptr;
   std::string_view peer_host;
   bool trusted = false;
+  bool tls = false;                        // the connection is encrypted ...
+  const net::TlsPeer* identity = nullptr;  // ... and the peer has shown who it is
   // Set when the exchange has logged a broken request body, whose reply the codec asks for next
   // (Downstream::reply_logged).
   bool* reply_logged = nullptr;
@@ -93,6 +99,7 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   // The way up (exchange.cc).
   void begin(const Origin& origin, http::ServerStream& stream, http::RequestHead& head, bool end);
   void route();
+  bool denies(const std::vector<std::string>& allow);
   bool over_rate(RateLimitState* state, const std::optional<config::RateLimit>& limit);
   void forward(const config::Route& route, const config::Forward& forward);
   void apply_request_edits(const config::FieldEdits& edits);
@@ -114,6 +121,7 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   void on_attempt_writable(Attempt& attempt) override;
   void on_probe_unanswered(Attempt& attempt) override;
   void on_attempt_failed(Attempt& attempt, const Error& error, breaker::Result result) override;
+  void log_tls_failure(const Error& error);
   bool retries_response(Attempt& attempt, const http::ResponseHead& head);
   bool may_try_again(const breaker::FailedAttempt& failed);
   bool take_retry();

@@ -2,7 +2,9 @@
 // place, trying again, trying twice at once.
 #include <algorithm>
 
+#include "base/log.h"
 #include "proxy/exchange.h"
+#include "proxy/transition_log.h"
 
 namespace remora::proxy {
 
@@ -194,6 +196,7 @@ void Exchange::on_attempt_failed(Attempt& attempt, const Error& error, Result re
     }
   }
   last_upstream_ = attempt.lease().endpoint().address_text;
+  log_tls_failure(error);
   if (rival(attempt).active()) {
     latest_ = &rival(attempt);
     return attempt.fail(result);
@@ -210,6 +213,15 @@ void Exchange::on_attempt_failed(Attempt& attempt, const Error& error, Result re
   last_failure_ = answer;
   attempt.fail(result);
   try_again(failed);
+}
+
+// Why TLS with an endpoint did not come about: no status can say it.
+void Exchange::log_tls_failure(const Error& error) {
+  if (!error.detail.starts_with("TLS handshake") || !may_log_line(cluster().state(), env_.now())) return;
+  log_warn("TLS handshake with an endpoint failed", {{"listener", origin_.listener->settings.name},
+                                                     {"cluster", cluster_settings().name},
+                                                     {"endpoint", last_upstream_},
+                                                     {"reason", error.detail}});
 }
 
 // A response that asks for another attempt, and gets one: it is dropped.

@@ -76,7 +76,7 @@ void Exchange::record_attempt(const Attempt& attempt, breaker::Result result) {
   span.facts.hedge = &attempt == hedge_;
   span.facts.reused = attempt.reused();
   const ClusterEndpoint& endpoint = attempt.lease().endpoint();
-  span[SpanText::kScheme] = "http";
+  span[SpanText::kScheme] = cluster_settings().tls ? "https" : "http";
   span[SpanText::kAuthority] = request_.authority;
   span[SpanText::kPath] = request_.path();
   span[SpanText::kProtocol] = "1.1";

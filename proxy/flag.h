@@ -26,6 +26,8 @@ enum class Flag : std::uint8_t {
   kBreakerOpen,              // CO   every candidate's circuit breaker is open
   kRateLimited,              // RL
   kShed,                     // SH   Remora itself is overloaded
+  kDenied,                   // AD   who calls is not among those allowed
+  kTlsFailed,                // TF   a client's TLS handshake failed
   kCount,
 };
 
@@ -33,8 +35,9 @@ inline constexpr std::size_t kFlagCount = static_cast<std::size_t>(Flag::kCount)
 
 // "-" for kNone.
 constexpr std::string_view to_string(Flag flag) {
-  constexpr std::array<std::string_view, kFlagCount> kNames{
-      "-", "DPE", "DL", "DT", "NR", "LD", "UH", "UO", "UF", "UC", "UPE", "UT", "UR", "DC", "CO", "RL", "SH"};
+  constexpr std::array<std::string_view, kFlagCount> kNames{"-",  "DPE", "DL", "DT",  "NR", "LD", "UH",
+                                                            "UO", "UF",  "UC", "UPE", "UT", "UR", "DC",
+                                                            "CO", "RL",  "SH", "AD",  "TF"};
   return kNames[static_cast<std::size_t>(flag)];
 }
 

@@ -59,6 +59,7 @@ struct ListenerContext final : Counted<ListenerContext> {
         clusters(upstreams.clusters()),
         totals(std::move(counts)),
         stats(totals->stats),
+        asks_clients(settings.tls && !settings.tls->client_ca.empty()),
         pseudonym(via),
         reached(reached_clusters(*config, settings)) {
     decltype(totals->exchanges) next;
@@ -94,6 +95,7 @@ struct ListenerContext final : Counted<ListenerContext> {
   std::vector<Ref<Cluster>> clusters;  // by the configuration's index
   Ref<ListenerTotals> totals;
   ListenerStats& stats;
+  bool asks_clients;                            // for certificates: X-Forwarded-Client-Cert is ours to write
   std::string_view pseudonym;                   // this process's name in Via; outlives the context
   std::vector<Ref<ExchangeCounter>> exchanges;  // by cluster, the last for replies of our own
   std::vector<bool> reached;                    // by cluster: requests may come there

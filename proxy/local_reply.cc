@@ -25,6 +25,9 @@ LocalReply reply_to_connect_failure(const Error& error) {
   if (error.code == ErrorCode::kTimedOut) {
     return {504, Flag::kUpstreamConnectFailure, "connecting to the upstream timed out\n"};
   }
+  if (error.detail.starts_with("TLS handshake")) {
+    return {502, Flag::kUpstreamConnectFailure, "the TLS handshake with the upstream failed\n"};
+  }
   return {502, Flag::kUpstreamConnectFailure,
           error.code == ErrorCode::kConnectionRefused
               ? std::string_view("the upstream refused the connection\n")

@@ -11,6 +11,7 @@
 #include "proxy/ready.h"
 #include "proxy/router.h"
 #include "proxy/server.h"
+#include "proxy/tls_store.h"
 #include "proxy/top.h"
 
 namespace {
@@ -19,7 +20,12 @@ using namespace remora::proxy;
 using namespace std::chrono_literals;
 
 // What the configuration needs to know of libraries that it does not include.
-remora::config::Hooks hooks() { return {.check_regex = &regex_problem, .cores = {}}; }
+remora::config::Hooks hooks() {
+  return {.check_regex = &regex_problem,
+          .cores = {},
+          .check_listener_tls = [](const remora::config::ListenerTls& tls) { return tls_problem(tls); },
+          .check_cluster_tls = [](const remora::config::ClusterTls& tls) { return tls_problem(tls); }};
+}
 
 int report(const remora::config::Problems& problems) {
   for (const auto& problem : problems) fmt::print(stderr, "{}\n", problem.to_string());

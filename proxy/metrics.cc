@@ -122,6 +122,34 @@ void add_tracing(MetricFamilies& out, const TracingStatus& tracing) {
   out.add({}, tracing.waiting);
 }
 
+// Only of those who speak TLS.
+void add_tls(MetricFamilies& out, const WorkerReport& total, const TlsFiles& files) {
+  out.counter("remora_tls_handshakes_total", "TLS handshakes, and how they ended.");
+  const auto add = [&out](std::string_view side, std::string_view kind, std::string_view name,
+                          const TlsStats& stats) {
+    out.add({{"side", side}, {kind, name}, {"result", "full"}}, stats.full);
+    out.add({{"side", side}, {kind, name}, {"result", "resumed"}}, stats.resumed);
+    out.add({{"side", side}, {kind, name}, {"result", "failed"}}, stats.failed);
+  };
+  for (const ListenerReport& listener : total.listeners) {
+    if (listener.tls) add("downstream", "listener", listener.name, listener.stats.tls);
+  }
+  for (const ClusterReport& cluster : total.clusters) {
+    if (cluster.tls) add("upstream", "cluster", cluster.name, cluster.stats.tls);
+  }
+  if (!files.in_use) return;
+  out.gauge("remora_tls_certificate_expiry_timestamp_seconds",
+            "When the certificate in this file ends, in seconds since 1970.");
+  for (const auto& [file, end] : files.expiries) out.add({{"file", file}}, end);
+  out.counter("remora_tls_file_reads_total",
+              "Reads of TLS files that had changed; rejected: those read before go on serving.");
+  out.add({{"result", "success"}}, files.taken_over);
+  out.add({{"result", "rejected"}}, files.rejected);
+  out.gauge("remora_tls_files_rejected",
+            "Listeners and clusters whose TLS files, as they are now, cannot be used.");
+  out.add({}, files.bad);
+}
+
 void add_process(MetricFamilies& out, const std::vector<WorkerReport>& reports, const ProcessInfo& process) {
   out.counter("remora_access_log_dropped_total",
               "Access log lines lost because they could not be written in time.");
@@ -203,6 +231,7 @@ std::string exposition(const std::vector<WorkerReport>& reports, const std::vect
   add_clusters(out, total);
   add_resilience(out, total, views);
   add_tracing(out, process.tracing);
+  add_tls(out, total, process.tls);
   add_process(out, reports, process);
   if (process.mesh) add_mesh(out, *process.mesh);
   return out.text();

@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "config/config.h"
+#include "proxy/dial.h"
 #include "proxy/env.h"
 #include "proxy/snapshot.h"
 
@@ -29,6 +30,7 @@ struct ProbeTarget {
   std::string cluster;
   std::shared_ptr<const config::HealthCheck> check;  // never null; keeps the configuration that it is part of
   ResolvedEndpoint endpoint;
+  UpstreamTls tls{};
 };
 
 class Probe {

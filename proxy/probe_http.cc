@@ -53,7 +53,9 @@ class HttpProbe final : public Probe, private http::Responses {
           link_(probe.env_, *this, nullptr),
           codec_(probe.env_.codecs.client(link_, probe.env_.scratch, kLimits)) {}
 
-    void dial(Env& env, const Address& address) { link_.start(env.network.connect(address, link_), *codec_); }
+    void dial(Env& env, const Address& address, const UpstreamTls& tls) {
+      link_.start(proxy::dial(env, address, tls, link_), *codec_);
+    }
     http::ClientCodec& codec() { return *codec_; }
     // The probe hears no more of it. It dies with the turn.
     void leave(bool abort) {
@@ -96,7 +98,8 @@ class HttpProbe final : public Probe, private http::Responses {
   const ProbeTarget& target_;
   Judge& judge_;
   std::unique_ptr<Connection> connection_;
-  http::ClientStream* stream_ = nullptr;  // while an exchange is under way
+  std::shared_ptr<const net::TlsContext> dialled_with_;  // of the connection
+  http::ClientStream* stream_ = nullptr;                 // while an exchange is under way
   ProbeSearch search_{{}};
   std::string failure_;  // what is known so far; "" = nothing speaks against it
   State state_ = State::kRest;
@@ -111,7 +114,8 @@ bool HttpProbe::reuse() const {
 void HttpProbe::start() {
   search_ = ProbeSearch(check().body_contains);
   failure_.clear();
-  reused_ = connection_ != nullptr && connection_->codec().available();
+  reused_ =
+      connection_ != nullptr && dialled_with_ == target_.tls.context && connection_->codec().available();
   if (reused_) return ask();
   drop(false);
   dial();
@@ -123,7 +127,8 @@ void HttpProbe::dial() {
   Address address = target_.endpoint.address;
   if (check().port != 0) address.set_port(check().port);
   connection_ = std::make_unique<Connection>(*this);
-  connection_->dial(env_, address);
+  dialled_with_ = target_.tls.context;
+  connection_->dial(env_, address, target_.tls);
 }
 
 void HttpProbe::ask() {

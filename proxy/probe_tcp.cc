@@ -63,7 +63,7 @@ void TcpProbe::start() {
   search_ = ProbeSearch(check().receive);
   Address address = target_.endpoint.address;
   if (check().port != 0) address.set_port(check().port);
-  stream_ = env_.network.connect(address, *this);
+  stream_ = dial(env_, address, target_.tls, *this);
 }
 
 void TcpProbe::on_open() {

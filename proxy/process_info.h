@@ -6,12 +6,24 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "proxy/mesh_view.h"
 #include "proxy/reload_report.h"
 #include "proxy/tracing_status.h"
 
 namespace remora::proxy {
+
+// What is known of the files of TLS: each certificate of ours, with its end in seconds since 1970; and how
+// often files that had changed were taken over, or could not be used.
+struct TlsFiles {
+  std::vector<std::pair<std::string, std::int64_t>> expiries;
+  std::uint64_t taken_over = 0;
+  std::uint64_t rejected = 0;
+  std::uint64_t bad = 0;  // listeners and clusters whose files, as they are now, cannot be used
+  bool in_use = false;    // somebody speaks TLS
+};
 
 struct ProcessInfo {
   std::string version;
@@ -26,6 +38,7 @@ struct ProcessInfo {
   ReloadStatus reloads;                  // for whoever knows them to fill in
   std::optional<MeshNumbers> mesh;       // so are these; nullopt: there is no mesh
   TracingStatus tracing;                 // the same
+  TlsFiles tls;                          // the same
 };
 
 ProcessInfo read_process_info(std::uint64_t access_log_dropped);

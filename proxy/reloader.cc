@@ -99,6 +99,7 @@ void Reloader::on_patience() {
 }
 
 void Reloader::bind() {
+  if (const auto read = ways_.read_tls(next_); !read) return reject({text_of(read.error())});
   const Snapshot& running = *ways_.running();
   std::vector<Address> addresses;
   for (const config::Listener& listener : next_->listeners) {

@@ -39,6 +39,8 @@ class Reloader final {
     std::function<std::shared_ptr<const Snapshot>()> running;
     // Why not now; "" = now.
     std::function<std::string()> refusal;
+    // Reads the files of TLS that it names, for commit() to use.
+    std::function<Result<void>(std::shared_ptr<const config::Config>)> read_tls;
     // An address that nobody of this process has is free.
     std::function<Result<void>(const config::Listener&)> check_address;
     // Gives it to the workers, and looks after it. `addresses`: of its listeners, with the real ports. Calls

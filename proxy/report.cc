@@ -32,6 +32,7 @@ void add_listener(ListenerReport& total, const ListenerReport& more) {
   sum.connections_active += more.stats.connections_active;
   sum.connections_refused += more.stats.connections_refused;
   sum.accept_paused += more.stats.accept_paused;
+  sum.tls.merge(more.stats.tls);
   sum.bytes.received += more.stats.bytes.received;
   sum.bytes.sent += more.stats.bytes.sent;
   add_each(sum.local_replies, more.stats.local_replies);
@@ -61,6 +62,7 @@ void merge_endpoints(std::vector<EndpointReport>& total, const std::vector<Endpo
 void add_cluster(ClusterReport& total, const ClusterReport& more) {
   ClusterStats& sum = total.stats;
   sum.connect_seconds.merge(more.stats.connect_seconds);
+  sum.tls.merge(more.stats.tls);
   sum.transparent_retries += more.stats.transparent_retries;
   sum.retries += more.stats.retries;
   sum.retry_successes += more.stats.retry_successes;

@@ -62,6 +62,7 @@ Server::Server(config::Config config, Load load)
            .scratch = scratch_,
            .date = date_},
       pseudonym_(make_pseudonym(random_)),
+      tls_(loop_, [this] { publish(); }),
       resolver_(loop_),
       dns_(
           loop_.wheel(), random_, resolver_, [this] { on_endpoints_changed(); },
@@ -83,6 +84,7 @@ Server::Server(config::Config config, Load load)
           {.load = load_,
            .running = [this] { return snapshot_; },
            .refusal = [this] { return reload_refusal(); },
+           .read_tls = [this](auto next) { return tls_.read(std::move(next)); },
            .check_address = [this](const config::Listener& listener) { return check_port(listener); },
            .commit = [this](auto next, auto addresses,
                             auto done) { take_over(std::move(next), std::move(addresses), std::move(done)); },
@@ -119,7 +121,10 @@ Result<void> Server::start() {
 }
 
 void Server::handle_signals() {
-  loop_.on_signal(SIGHUP, [this] { reloader_.reload("SIGHUP", {}); });
+  loop_.on_signal(SIGHUP, [this] {
+    tls_.look();
+    reloader_.reload("SIGHUP", {});
+  });
   loop_.on_signal(SIGTERM, [this] {
     if (!drain("SIGTERM")) exit_now();
   });
@@ -192,13 +197,16 @@ Result<void> Server::check_port(const config::Listener& listener) {
 }
 
 Result<void> Server::bind_listeners() {
+  if (auto read = tls_.read(config_); !read) return read;
+  tls_.use();
   Snapshot next{.generation = 1,
                 .config = config_,
                 .endpoints = dns_.resolved(*config_),
                 .clusters = {},
                 .listeners = {},
                 .rates = {},
-                .listen_addresses = {}};
+                .listen_addresses = {},
+                .tls = tls_.contexts()};
   for (const auto& listener : config_->listeners) {
     if (auto free = check_port(listener); !free) return free;
     next.listen_addresses.push_back(listener.address);
@@ -297,13 +305,15 @@ void Server::take_over(std::shared_ptr<const config::Config> config, std::vector
   if (config->log.level != config_->log.level) set_log_level(config->log.level);
   set_log_sink(log_writer_.get(), config->log.format);
   config_ = std::move(config);
+  tls_.use();
   Snapshot next{.generation = snapshot_->generation + 1,
                 .config = config_,
                 .endpoints = dns_.resolved(*config_),
                 .clusters = {},
                 .listeners = {},
                 .rates = {},
-                .listen_addresses = std::move(addresses)};
+                .listen_addresses = std::move(addresses),
+                .tls = tls_.contexts()};
   supervisor_->supervise(next);
   snapshot_ = std::make_shared<const Snapshot>(std::move(next));
   exporter_.set(config_);
@@ -353,8 +363,9 @@ void Server::publish() {
   Snapshot next = *snapshot_;
   ++next.generation;
   next.endpoints = std::move(endpoints);
+  next.tls = tls_.contexts();
   supervisor_->supervise(next);
-  if (next.endpoints == snapshot_->endpoints) return;
+  if (next.endpoints == snapshot_->endpoints && next.tls == snapshot_->tls) return;
   snapshot_ = std::make_shared<const Snapshot>(std::move(next));
   for (auto& worker : workers_) {
     worker->post([snapshot = snapshot_](Worker& w) { static_cast<void>(w.apply(snapshot)); });
@@ -498,6 +509,7 @@ std::string Server::metrics(const std::vector<WorkerReport>& reports) const {
   process.reloads = reloader_.status();
   if (gossip_) process.mesh = gossip_->numbers();
   process.tracing = exporter_.status();
+  process.tls = tls_.files();
   return exposition(reports, supervisor_->view(), process);
 }
 

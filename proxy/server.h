@@ -34,6 +34,7 @@
 #include "proxy/snapshot.h"
 #include "proxy/span_exporter.h"
 #include "proxy/supervisor.h"
+#include "proxy/tls_store.h"
 #include "proxy/worker_thread.h"
 
 namespace remora::proxy {
@@ -69,6 +70,7 @@ class Server final : public AdminSource {
   std::string metrics(const std::vector<WorkerReport>& reports) const override;
   std::string effective_config() const override;
   void reload(std::move_only_function<void(const ReloadReport&)> receive) override {
+    tls_.look();
     reloader_.reload("POST /reload", std::move(receive));
   }
   const ReloadReport& last_reload() const override { return reloader_.last(); }
@@ -126,6 +128,7 @@ class Server final : public AdminSource {
   EventRing events_;
   TimePoint started_{};
   const std::string pseudonym_;
+  TlsStore tls_;
   net::Resolver resolver_;
   DnsEndpoints dns_;
   std::unique_ptr<Gossip> gossip_;  // null: no [mesh]

@@ -12,6 +12,7 @@
 #include "base/address.h"
 #include "config/config.h"
 #include "proxy/shared_state.h"
+#include "proxy/tls_contexts.h"
 
 namespace remora::proxy {
 
@@ -34,6 +35,7 @@ struct Snapshot {
   std::vector<std::shared_ptr<ListenerState>> listeners;  // one per listener
   std::vector<ListenerRates> rates;                       // one per listener
   std::vector<Address> listen_addresses;                  // one per listener, with the real port
+  std::shared_ptr<const TlsContexts> tls{};               // null: nobody speaks TLS
 };
 
 }  // namespace remora::proxy

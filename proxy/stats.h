@@ -68,12 +68,25 @@ struct WireBytes {
   std::uint64_t sent = 0;
 };
 
+// TLS handshakes by their outcome.
+struct TlsStats {
+  std::uint64_t full = 0;
+  std::uint64_t resumed = 0;
+  std::uint64_t failed = 0;
+  void merge(const TlsStats& more) {
+    full += more.full;
+    resumed += more.resumed;
+    failed += more.failed;
+  }
+};
+
 struct ListenerStats {
   std::uint64_t connections_total = 0;
   std::uint64_t connections_active = 0;
   std::uint64_t connections_refused = 0;  // over the connection limit
   std::uint64_t accept_paused = 0;        // descriptors ran out
   WireBytes bytes;
+  TlsStats tls;
   std::array<std::uint64_t, kFlagCount> local_replies{};
 };
 
@@ -91,6 +104,7 @@ struct EndpointStats {
 enum class ClusterLimit : std::uint8_t { kRequests, kConnections, kAdaptive, kPending, kRetries, kCount };
 
 struct ClusterStats {
+  TlsStats tls;
   Histogram connect_seconds;
   std::uint64_t transparent_retries = 0;  // a pooled connection was found dead
   std::uint64_t retries = 0;              // by policy
@@ -108,6 +122,7 @@ struct ClusterStats {
 struct ListenerReport {
   std::string name;
   std::string address;
+  bool tls = false;  // has [listener.tls]
   ListenerStats stats;
 };
 
@@ -129,6 +144,7 @@ struct EndpointReport {
 
 struct ClusterReport {
   std::string name;
+  bool tls = false;  // has [cluster.tls]
   ClusterStats stats;
   std::vector<EndpointReport> endpoints;
 };

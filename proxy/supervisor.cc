@@ -70,6 +70,7 @@ Supervisor::~Supervisor() = default;
 
 void Supervisor::supervise(Snapshot& snapshot) {
   registry_.fill(snapshot, env_.now());
+  tls_ = snapshot.tls;
   config_ = snapshot.config;  // after: the registry still knows the clusters by the old one
   std::vector<std::unique_ptr<ClusterWatch>> watches;
   std::unordered_map<const ClusterState*, std::size_t> known;
@@ -111,15 +112,20 @@ void Supervisor::check_endpoints() {
     if (!settings.health_check) continue;
     const std::shared_ptr<const config::HealthCheck> check(config_, &*settings.health_check);
     for (const StateRegistry::Endpoint& endpoint : clusters[i].endpoints) {
-      targets.push_back({.id = i,
-                         .cluster = settings.name,
-                         .check = check,
-                         .endpoint = {.name = endpoint.name,
-                                      .address = endpoint.address,
-                                      .weight = 1,
-                                      .zone = {},
-                                      .priority = 0,
-                                      .state = endpoint.state}});
+      targets.push_back(
+          {.id = i,
+           .cluster = settings.name,
+           .check = check,
+           .endpoint = {.name = endpoint.name,
+                        .address = endpoint.address,
+                        .weight = 1,
+                        .zone = {},
+                        .priority = 0,
+                        .state = endpoint.state},
+           .tls = {.wanted = settings.tls.has_value(),
+                   .context = tls_ ? tls_->clusters[i] : nullptr,
+                   .name = settings.tls ? tls_name(*settings.tls, endpoint.name) : std::string(),
+                   .sessions = {}}});
     }
   }
   prober_.set_targets(std::move(targets));

@@ -74,6 +74,7 @@ class Supervisor final : private ClusterState::Events, private Prober::Listener 
   StateRegistry registry_;
   Prober prober_;
   std::shared_ptr<const config::Config> config_;
+  std::shared_ptr<const TlsContexts> tls_;
   std::vector<std::unique_ptr<ClusterWatch>> watches_;  // in the configuration's order
   bool started_ = false;
   bool was_settled_ = false;

@@ -1,5 +1,7 @@
 #include "proxy/upstream_connection.h"
 
+#include "proxy/net/tls_stream.h"
+
 namespace remora::proxy {
 
 UpstreamConnection::UpstreamConnection(UpstreamPool& pool) : pool_(pool), link_(pool.env_, *this, nullptr) {}
@@ -10,13 +12,14 @@ void UpstreamConnection::dial(http::Responses& responses, UpstreamPool::Waiter& 
   dialled_at_ = pool_.env_.now();
   codec_ = pool_.env_.codecs.client(link_, pool_.env_.scratch, pool_.settings_.limits);
   ++pool_.stats_.connections_total;
-  link_.start(pool_.env_.network.connect(pool_.address_, link_), *codec_);
+  link_.start(proxy::dial(pool_.env_, pool_.address_, pool_.tls_, link_, &tls_), *codec_);
   pool_.env_.wheel.arm_in(connect_timer_, pool_.settings_.connect_timeout);
 }
 
 void UpstreamConnection::on_link_open() {
   state_ = State::kOpen;
   connect_timer_.cancel();
+  if (tls_ != nullptr) ++(tls_->resumed() ? pool_.cluster_.tls.resumed : pool_.cluster_.tls.full);
   pool_.cluster_.connect_seconds.observe(pool_.env_.now() - dialled_at_);
   if (waiter_ != nullptr) {
     auto* waiter = std::exchange(waiter_, nullptr);
@@ -32,14 +35,18 @@ void UpstreamConnection::on_link_turn() {
 
 void UpstreamConnection::on_link_closed(const Error* error) {
   if (state_ == State::kDialling) {
+    if (error != nullptr && error->detail.starts_with("TLS handshake")) ++pool_.cluster_.tls.failed;
     fail_waiter(error != nullptr ? *error : Error(ErrorCode::kConnectFailed, Side::kUpstream));
   }
   gone();
 }
 
 void UpstreamConnection::on_connect_timeout() {
+  const bool shaking = tls_ != nullptr && tls_->in_handshake();
+  if (shaking) ++pool_.cluster_.tls.failed;
   link_.close(false);
-  fail_waiter(Error(ErrorCode::kTimedOut, Side::kUpstream, Retry::kYes, "connect timed out"));
+  fail_waiter(Error(ErrorCode::kTimedOut, Side::kUpstream, Retry::kYes,
+                    shaking ? "TLS handshake: not done in time" : "connect timed out"));
   gone();
 }
 

@@ -32,6 +32,7 @@ class UpstreamConnection final : private HttpLink::Owner {
   std::size_t slot = 0;
   bool listed = false;
   bool idle = false;
+  unsigned epoch = 0;  // of the TLS settings it was dialled with
   TimePoint idle_since{};
   UpstreamPool::Permits permits;
 
@@ -49,6 +50,7 @@ class UpstreamConnection final : private HttpLink::Owner {
   UpstreamPool::Waiter* waiter_ = nullptr;
   http::Responses* responses_ = nullptr;
   HttpLink link_;
+  net::TlsStream* tls_ = nullptr;  // while dialling; part of the link
   std::unique_ptr<http::ClientCodec> codec_;
   MemberTimer<UpstreamConnection, &UpstreamConnection::on_connect_timeout> connect_timer_{*this};
   TimePoint dialled_at_{};

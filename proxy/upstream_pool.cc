@@ -28,6 +28,7 @@ UpstreamConnection* UpstreamPool::open(http::Responses& responses, Waiter& waite
   }
   UpstreamConnection& connection = connections_.add(std::make_unique<UpstreamConnection>(*this));
   connection.permits = std::move(permits);
+  connection.epoch = epoch_;
   connection.dial(responses, waiter);
   count();
   return &connection;
@@ -49,7 +50,7 @@ void UpstreamPool::begin(UpstreamConnection& connection, http::Responses& respon
 
 void UpstreamPool::on_turn(UpstreamConnection& connection) {
   const bool at_rest = connection.codec().active() == 0;
-  if (retired_) {
+  if (retired_ || is_outdated(connection)) {
     unlist(connection);
     if (!at_rest) return;
     connection.close();
@@ -91,6 +92,23 @@ void UpstreamPool::set_idle(UpstreamConnection& connection, bool idle) {
   if (settings_.room != nullptr) env_.turn.defer(*settings_.room);
   connection.idle_since = env_.now();
   if (!idle_timer_.armed()) env_.wheel.arm_in(idle_timer_, settings_.idle_timeout);
+}
+
+bool UpstreamPool::is_outdated(const UpstreamConnection& connection) const {
+  return connection.epoch != epoch_;
+}
+
+void UpstreamPool::set_tls(bool wanted, std::shared_ptr<const net::TlsContext> context, std::string name,
+                           bool other) {
+  other = other || tls_.wanted != wanted || tls_.name != name;
+  tls_.wanted = wanted;
+  tls_.context = std::move(context);
+  tls_.name = std::move(name);
+  if (wanted && (!tls_.sessions || other)) tls_.sessions = Ref<net::TlsSessions>::make();
+  if (!other) return;
+  ++epoch_;
+  const auto listed = available_;
+  for (auto* connection : listed) on_turn(*connection);
 }
 
 void UpstreamPool::retire() {

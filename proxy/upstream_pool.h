@@ -12,6 +12,7 @@
 
 #include "base/slot_list.h"
 #include "breaker/limiter.h"
+#include "proxy/dial.h"
 #include "proxy/env.h"
 #include "proxy/http/codec.h"
 #include "proxy/stats.h"
@@ -69,6 +70,10 @@ class UpstreamPool final {
   // From now on; connections that are there stay.
   void set_settings(const Settings& settings) { settings_ = settings; }
 
+  // How the endpoint is spoken to from now on. `other`: the settings have changed; connections that are there
+  // end with their exchanges.
+  void set_tls(bool wanted, std::shared_ptr<const net::TlsContext> context, std::string name, bool other);
+
   // No idle connection is kept from now on: those there are close, the others after their exchange.
   void retire();
   // Closes the idle connections there are: the endpoint has failed. Those that come back later are kept
@@ -91,10 +96,13 @@ class UpstreamPool final {
   void on_idle_timer();
   std::optional<TimePoint> close_idle_since(TimePoint limit);
   void count();
+  bool is_outdated(const UpstreamConnection& connection) const;
 
   Env& env_;
   Address address_;
   Settings settings_;
+  UpstreamTls tls_;
+  unsigned epoch_ = 0;  // of the TLS settings
   EndpointStats& stats_;
   ClusterStats& cluster_;
   SlotList<UpstreamConnection> connections_;

@@ -7,7 +7,10 @@ namespace remora::proxy {
 
 void Upstreams::apply(const Snapshot& snapshot) {
   if (config_ != snapshot.config) change_config(snapshot);
-  for (std::size_t i = 0; i < clusters_.size(); ++i) clusters_[i]->apply(snapshot.endpoints[i]);
+  for (std::size_t i = 0; i < clusters_.size(); ++i) {
+    clusters_[i]->set_tls(snapshot.tls ? snapshot.tls->clusters[i] : nullptr);
+    clusters_[i]->apply(snapshot.endpoints[i]);
+  }
 }
 
 // A cluster whose state is another one has been away in between, although its name is the same.

@@ -17,7 +17,8 @@ Worker::Worker(Env& env, AccessLog& log, unsigned index, std::string pseudonym)
       index_(index),
       pseudonym_(std::move(pseudonym)),
       upstreams_(env, index),
-      exchanges_(env, log) {}
+      exchanges_(env, log),
+      handshakes_(env, log, *this) {}
 
 // Connections first: closing them ends their exchanges, which still need everything else.
 Worker::~Worker() {
@@ -67,7 +68,7 @@ void Worker::apply_load(WorkerListener& listener) const {
   using Level = breaker::Overload::Level;
   listener.context().trimmed = load_ >= Level::kTrim;
   if (!listener.socket) return;
-  if (load_ >= Level::kRefuse) {
+  if (load_ >= Level::kRefuse || Handshakes::full(listener)) {
     listener.socket->pause();
   } else {
     listener.socket->resume();
@@ -86,16 +87,33 @@ void Worker::accept(WorkerListener& listener, std::unique_ptr<net::Stream> strea
     env_.turn.bury(std::move(stream));
     return;
   }
-  auto downstream =
-      std::make_unique<Downstream>(env_, *this, listener.timeouts(), listener.limits(), &stats.bytes);
-  downstream->over_limit = over_limit;
-  downstream->permit = std::move(*permit);
   if (over_limit) ++stats.connections_refused;
   ++stats.connections_active;
   ++listener.connections;
+  Arrival arrival{.listener = &listener,
+                  .stream = std::move(stream),
+                  .permit = std::move(*permit),
+                  .over_limit = over_limit,
+                  .tls = false,
+                  .epoch = listener.tls_epoch(),
+                  .identity = nullptr};
+  if (listener.context().settings.tls) return handshakes_.begin(std::move(arrival));
+  serve(std::move(arrival));
+}
+
+void Worker::serve(Arrival arrival) {
+  WorkerListener& listener = *arrival.listener;
+  auto downstream = std::make_unique<Downstream>(env_, *this, listener.timeouts(), listener.limits(),
+                                                 &listener.context().stats.bytes);
+  downstream->over_limit = arrival.over_limit;
+  downstream->permit = std::move(arrival.permit);
   downstream->listener = &listener;
-  downstream->trusted = listener.context().trusts(stream->peer());
-  downstreams_.add(std::move(downstream)).start(std::move(stream));
+  downstream->trusted = listener.context().trusts(arrival.stream->peer());
+  downstream->tls = arrival.tls;
+  downstream->identity = std::move(arrival.identity);
+  Downstream& added = downstreams_.add(std::move(downstream));
+  added.start(std::move(arrival.stream));
+  if (arrival.epoch != listener.tls_epoch()) added.drain();
 }
 
 Origin Worker::origin_of(Downstream& downstream) {
@@ -103,6 +121,8 @@ Origin Worker::origin_of(Downstream& downstream) {
           .peer = &downstream.peer(),
           .peer_host = downstream.peer_host(),
           .trusted = downstream.trusted,
+          .tls = downstream.tls,
+          .identity = downstream.identity.get(),
           .reply_logged = &downstream.reply_logged};
 }
 
@@ -128,9 +148,15 @@ void Worker::on_bad_request(Downstream& downstream, http::ServerStream& stream, 
 
 void Worker::on_downstream_closed(Downstream& downstream) {
   WorkerListener& listener = *downstream.listener;
+  env_.turn.bury(downstreams_.take(downstream));
+  on_connection_gone(listener);
+}
+
+void Worker::on_refused(WorkerListener& listener) { on_connection_gone(listener); }
+
+void Worker::on_connection_gone(WorkerListener& listener) {
   --listener.context().stats.connections_active;
   --listener.connections;
-  env_.turn.bury(downstreams_.take(downstream));
   bury_if_unused(listener);
   upstreams_.tidy();
   tell_if_drained();
@@ -143,7 +169,8 @@ WorkerReport Worker::report() {
   report.load = load_;
   for (const auto& listener : listeners_) {
     const ListenerContext& context = listener->context();
-    report.listeners.push_back({listener->name(), listener->address().to_string(), context.stats});
+    report.listeners.push_back(
+        {listener->name(), listener->address().to_string(), context.settings.tls.has_value(), context.stats});
     for (std::size_t i = 0; i < context.exchanges.size(); ++i) {
       // Without this the metrics would have listeners times clusters. What was counted before a reload stays.
       const bool never =

@@ -16,13 +16,14 @@
 #include "proxy/downstream.h"
 #include "proxy/env.h"
 #include "proxy/exchange_pool.h"
+#include "proxy/handshakes.h"
 #include "proxy/snapshot.h"
 #include "proxy/upstreams.h"
 #include "proxy/worker_listener.h"
 
 namespace remora::proxy {
 
-class Worker final : public Downstream::Handler {
+class Worker final : public Downstream::Handler, private Handshakes::Owner {
  public:
   // `index`: this worker's number. `pseudonym`: the process's name in Via. All references outlive the worker.
   Worker(Env& env, AccessLog& log, unsigned index, std::string pseudonym);
@@ -65,8 +66,14 @@ class Worker final : public Downstream::Handler {
 
  private:
   void accept(WorkerListener& listener, std::unique_ptr<net::Stream> stream);
+  void serve(Arrival arrival);
+  void on_arrival(Arrival arrival) override { serve(std::move(arrival)); }
+  void on_refused(WorkerListener& listener) override;
+  void on_room_changed(WorkerListener& listener) override { apply_load(listener); }
+  void on_connection_gone(WorkerListener& listener);
   WorkerListener* bound_at(const Address& address) const;
   void switch_listeners();
+  void set_tls();
   void retire(std::unique_ptr<WorkerListener> listener);
   void bury_if_unused(WorkerListener& listener);
   void close_late();
@@ -90,6 +97,7 @@ class Worker final : public Downstream::Handler {
   std::vector<std::unique_ptr<WorkerListener>> retired_;
   std::vector<std::unique_ptr<WorkerSocket>> prepared_;  // by listener of the next snapshot; null: not needed
   SlotList<Downstream> downstreams_;
+  Handshakes handshakes_;
   std::array<std::function<void()>, 2> drained_;  // by direction; null: does not drain, or has
   breaker::Overload::Level load_ = breaker::Overload::Level::kNormal;
   MemberTimer<Worker, &Worker::close_late> late_timer_{*this};

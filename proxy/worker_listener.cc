@@ -39,14 +39,17 @@ WorkerListener::WorkerListener(const Snapshot& snapshot, std::size_t index, cons
   socket->serve(*this);
 }
 
-void WorkerListener::apply(const Snapshot& snapshot, std::size_t index, const Upstreams& upstreams) {
+bool WorkerListener::apply(const Snapshot& snapshot, std::size_t index, const Upstreams& upstreams) {
   const bool trimmed = context_->trimmed;
   const bool draining = context_->draining;
   state_ = snapshot.listeners[index];
+  const bool same_tls = context_->settings.tls == snapshot.config->listeners[index].tls;
   context_ = Ref<ListenerContext>::make(snapshot, index, upstreams, context_->totals, pseudonym_);
   context_->trimmed = trimmed;
   context_->draining = draining;
   take_settings();
+  if (!same_tls) ++tls_epoch_;
+  return same_tls;
 }
 
 void WorkerListener::take_settings() {

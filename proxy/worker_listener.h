@@ -49,7 +49,14 @@ class WorkerListener final {
                  Ref<ListenerTotals> totals, std::string_view pseudonym, std::unique_ptr<WorkerSocket> bound);
 
   // What the snapshot says of the listener at `index`, which has this one's name and address.
-  void apply(const Snapshot& snapshot, std::size_t index, const Upstreams& upstreams);
+  // False: the settings of TLS have changed; connections that are there do not go by them, nor do those with
+  // an older tls_epoch().
+  bool apply(const Snapshot& snapshot, std::size_t index, const Upstreams& upstreams);
+  // How connections are accepted from now on; with every snapshot. Null although the settings want TLS: none
+  // is.
+  void set_tls(std::shared_ptr<const net::TlsContext> context) { tls_ = std::move(context); }
+  const std::shared_ptr<const net::TlsContext>& tls() const { return tls_; }
+  unsigned tls_epoch() const { return tls_epoch_; }
 
   config::Direction direction() const { return context_->settings.direction; }
   ListenerContext& context() const { return *context_; }
@@ -62,6 +69,7 @@ class WorkerListener final {
 
   std::unique_ptr<WorkerSocket> socket;  // null once it accepts no more: retired, or the worker drains
   std::size_t connections = 0;
+  std::size_t handshakes = 0;            // of them, how many have not finished theirs
   TimePoint ends_at = TimePoint::max();  // when a retired one's last connections are closed
 
  private:
@@ -71,6 +79,8 @@ class WorkerListener final {
   Address address_;
   std::string_view pseudonym_;
   std::shared_ptr<ListenerState> state_;
+  std::shared_ptr<const net::TlsContext> tls_;
+  unsigned tls_epoch_ = 0;
   Ref<ListenerContext> context_;
   // Of connections, whose next request goes by them. Changed in place.
   Downstream::Timeouts timeouts_;

@@ -41,6 +41,7 @@ Result<void> Worker::apply(std::shared_ptr<const Snapshot> snapshot) {
   snapshot_ = std::move(snapshot);
   upstreams_.apply(*snapshot_);
   if (!same_config) switch_listeners();
+  set_tls();
   upstreams_.tidy();
   return {};
 }
@@ -62,10 +63,11 @@ void Worker::switch_listeners() {
     before.emplace(std::move(name), std::move(listener));
   }
   listeners_.clear();
+  std::vector<const WorkerListener*> changed;  // in how it speaks TLS
   for (std::size_t i = 0; i < listeners.size(); ++i) {
     const auto known = before.find(listeners[i].name);
     if (known != before.end() && known->second->socket) {
-      known->second->apply(*snapshot_, i, upstreams_);
+      if (!known->second->apply(*snapshot_, i, upstreams_)) changed.push_back(known->second.get());
       listeners_.push_back(std::move(known->second));
       before.erase(known);
     } else {
@@ -86,6 +88,13 @@ void Worker::switch_listeners() {
   for (auto& [name, gone] : before) retire(std::move(gone));
   for (auto& downstream : downstreams_) {
     downstream->trusted = downstream->listener->context().trusts(downstream->peer());
+    if (std::ranges::find(changed, downstream->listener) != changed.end()) downstream->drain();
+  }
+}
+
+void Worker::set_tls() {
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    listeners_[i]->set_tls(snapshot_->tls ? snapshot_->tls->listeners[i] : nullptr);
   }
 }
 
@@ -125,6 +134,7 @@ void Worker::close_late() {
     if (downstream->listener->ends_at <= env_.now()) late.push_back(downstream.get());
   }
   for (Downstream* downstream : late) downstream->close();
+  handshakes_.close_late();
   TimePoint next = TimePoint::max();
   for (const auto& listener : retired_) next = std::min(next, listener->ends_at);
   if (next != TimePoint::max()) env_.wheel.arm(late_timer_, next);

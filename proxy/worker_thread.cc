@@ -25,6 +25,13 @@ struct WorkerThread::Parts {
         worker(std::make_unique<Worker>(env, log, settings.index, settings.pseudonym)),
         load(loop.wheel(), *worker, settings.overload, settings.resident_bytes),
         name("worker-" + std::to_string(settings.index)) {}
+  ~Parts() { end(); }
+
+  // What the worker leaves to the turn may still say farewell, and needs the network for it.
+  void end() {
+    worker.reset();
+    loop.turn().finish();
+  }
 
   net::Loop loop;
   net::UvNetwork network;
@@ -55,7 +62,7 @@ void WorkerThread::start() {
     pthread_setname_np(pthread_self(), parts->name.c_str());
     parts->loop.post([parts] { parts->load.start([parts] { return parts->loop.take_max_lag(); }); });
     parts->loop.run();
-    parts->worker.reset();
+    parts->end();
   });
 }
 

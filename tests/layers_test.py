@@ -92,8 +92,9 @@ PLACES = [
     Place("sleep", r"\b([s]leep_for|sleep_until|[u]sleep|nanosleep|clock_nanosleep)\b|\bsleep\s*\(", (), tests=False),
     Place(
         "random",
-        r"\b(s?rand|[dls]rand48|random_device|getrandom|getentropy|uv_random|RAND_bytes|arc4random\w*)\b",
-        ("proxy/net/loop.cc",),
+        r"\b(s?rand|[dls]rand48|random_device|getrandom|getentropy|uv_random|RAND_\w*bytes|arc4random\w*)\b",
+        # Of TLS: the keys of tickets, and the vector that goes with each ticket.
+        ("proxy/net/loop.cc", "proxy/net/tls_tickets.cc", "proxy/net/tls_context.cc"),
         tests=False,
     ),
     Place("uv", r"\b(uv|UV)_\w+", ("proxy/net/*",)),

@@ -155,6 +155,10 @@ void remove_forwarded(FieldList& fields) {
 
 void write_forwarded(FieldList& fields, const ForwardingContext& context) {
   if (!context.peer_trusted) remove_forwarded(fields);
+  if (context.owns_client_cert) {
+    fields.remove(FieldId::kXForwardedClientCert);
+    if (!context.client_cert.empty()) fields.add(FieldId::kXForwardedClientCert, context.client_cert);
+  }
   if (!context.peer_host.empty()) {
     if (fields.has(FieldId::kXForwardedFor)) {
       fields.set(FieldId::kXForwardedFor, joined(fields, FieldId::kXForwardedFor, context.peer_host));

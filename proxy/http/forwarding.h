@@ -14,10 +14,13 @@
 namespace remora::http {
 
 struct ForwardingContext {
-  const Address& peer;                    // the downstream peer
-  std::string_view peer_host;             // its address as text, without port
-  bool peer_trusted = false;              // its X-Forwarded-* are believed
-  std::string_view scheme;                // "http" or "https": how the downstream reached us
+  const Address& peer;         // the downstream peer
+  std::string_view peer_host;  // its address as text, without port
+  bool peer_trusted = false;   // its X-Forwarded-* are believed
+  std::string_view scheme;     // "http" or "https": how the downstream reached us
+  // X-Forwarded-Client-Cert is written here: whatever came goes, and `client_cert` comes unless it is empty.
+  bool owns_client_cert = false;
+  std::string_view client_cert = {};
   std::string_view pseudonym = "remora";  // our name in Via: seen again, it is a loop
 };
 

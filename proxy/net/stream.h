@@ -28,7 +28,7 @@ class Stream {
  public:
   class Events {
    public:
-    // A dialled stream is connected. Never called for accepted ones.
+    // A dialled stream is connected; an accepted one of TLS has shaken hands. No others are told.
     virtual void on_open() {}
     // Bytes arrived; valid until the call returns.
     virtual void on_data(std::string_view bytes) = 0;

@@ -58,7 +58,19 @@ direction = "outbound"
 trusted = []
 timeouts = { header = "3s", body_idle = "20s", keep_alive = "30ms", tunnel_idle = "2h" }
 limits = { connections = 1000, header_bytes = "16KiB", header_fields = 50, body_bytes = "1025B" }
+allow = [{ identity = "spiffe://a.example/ns/*" }, { identity = "CN=app,O=\\\"A\\\"" }]
+[listener.tls]
+certificate = "a \"b\".crt"
+key = "a.key"
+certificates = [{ certificate = "b.crt", key = "b.key" }]
+client_ca = "ca.crt"
+client_crl = "ca.crl"
+require_client_certificate = false
+min_version = "1.3"
+handshake_timeout = "3s"
+handshakes = 5
 [[listener.route]]
+allow = [{ identity = "*.Example" }]
 host = "*.example.org"
 path = "/exact"
 methods = ["GET", "HEAD"]

@@ -32,6 +32,11 @@ address = "127.0.0.1:80"
 [listener.rate_limit]
 requests = 10
 #listener.rate_limit
+[listener.tls]
+certificate = "a.crt"
+key = "a.key"
+client_ca = "ca.crt"
+#listener.tls
 [[listener.route]]
 prefix = "/x"
 #listener.route
@@ -50,6 +55,9 @@ endpoints = ["127.0.0.1:3000"]
 #cluster
 [cluster.timeouts]
 #cluster.timeouts
+[cluster.tls]
+#cluster.tls
+ca = "ca.crt"
 [cluster.limits]
 #cluster.limits
 [cluster.limits.per_endpoint]

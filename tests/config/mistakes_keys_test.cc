@@ -42,8 +42,12 @@ const std::vector<Mistake> kUnknownKeysOfListenersRoutes{
     {listener, R"(protocol = "tcp")",
      "3: listener#1.protocol: unknown key here, it belongs in [cluster.health_check] or [mesh]"},
     {listener, R"(certificate = "x")",
-     "3: listener#1.certificate: unknown key, the keys here are name, address, direction, trusted, "
-     "timeouts, limits, rate_limit, route"},
+     "3: listener#1.certificate: unknown key here, it belongs in [listener.tls] or an element of "
+     "certificates"},
+    {listener, R"(colour = "x")",
+     "3: listener#1.colour: unknown key, the keys here are name, address, direction, trusted, timeouts, "
+     "limits, "
+     "rate_limit, tls, allow, route"},
     {listener, R"(balance = "random")", "3: listener#1.balance: unknown key here, it belongs in [[cluster]]"},
     {listener, "conections = 5",
      R"(3: listener#1.conections: unknown key, did you mean "connections" in [listener.limits]?)"},
@@ -51,7 +55,7 @@ const std::vector<Mistake> kUnknownKeysOfListenersRoutes{
 mirror = {})",
      "5: listener#1.route#1.mirror: unknown key, the keys here are host, path, prefix, regex, methods, "
      "headers, cluster, clusters, redirect, respond, rewrite, timeout, hash, retry, request_headers, "
-     "response_headers, rate_limit"},
+     "response_headers, rate_limit, allow"},
     {route, R"(cluster = "app"
 weight = 1)",
      "5: listener#1.route#1.weight: unknown key here, it belongs in an element of clusters"},
@@ -67,7 +71,7 @@ body = "x")",
 endpoints = ["a:1"]
 discover = "dns")",
      "8: cluster.app.discover: unknown key, the keys here are name, endpoints, balance, bounded_load, "
-     "timeouts, limits, breaker, outlier, health_check, slow_start, retry, adaptive_concurrency"},
+     "timeouts, limits, breaker, outlier, health_check, slow_start, retry, adaptive_concurrency, tls"},
     {cluster, R"(name = "app"
 endpoints = [{ address = "a:1", wieght = 2 }])",
      R"(7: cluster.app.endpoints#1.wieght: unknown key, did you mean "weight"?)"},
@@ -104,7 +108,7 @@ open_for = "1s")",
 endpoints = ["a:1"]
 max_requests = 5)",
      "8: cluster.app.max_requests: unknown key, the keys here are name, endpoints, balance, bounded_load, "
-     "timeouts, limits, breaker, outlier, health_check, slow_start, retry, adaptive_concurrency"},
+     "timeouts, limits, breaker, outlier, health_check, slow_start, retry, adaptive_concurrency, tls"},
     {cluster, R"(name = "app"
 endpoints = ["a:1"]
 health_check = { url = "/" })",

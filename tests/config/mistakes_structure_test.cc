@@ -189,3 +189,61 @@ TEST_CASE("routes that no request reaches are errors") { expect(kRoutesThatNoReq
 TEST_CASE("text that is not TOML is refused in words") { expect(kTextThatIsNotToml); }
 
 TEST_CASE("unset variables are errors at their line") { expect(kUnsetVariablesAreErrorsAt); }
+
+TEST_CASE("mistakes in who may speak to whom are found") {
+  const auto mistakes = [](const std::vector<Mistake>& rows) {
+    for (const auto& [file, lines, expected] : rows) {
+      CAPTURE(lines);
+      CHECK(problems(file(lines)) == expected);
+    }
+  };
+  const std::string pair = "tls = { certificate = \"a\", key = \"b\"";
+  const std::string trusting = pair + ", client_ca = \"c\" }\n";
+  mistakes({
+      {listener, "tls = {}",
+       "3: listener#1.tls.certificate: TLS needs a certificate, write certificate = "
+       "\"/etc/remora/tls.crt\" "
+       "and key"},
+      {listener, "tls = { certificate = \"a\" }",
+       "3: listener#1.tls.key: a certificate needs its private key, write key = "
+       "\"/etc/remora/tls.key\""},
+      {listener, "tls = { key = \"a\" }",
+       "3: listener#1.tls.certificate: a key needs its certificate, write certificate = "
+       "\"/etc/remora/tls.crt\""},
+      {listener, pair + ", certificates = [{}] }",
+       "3: listener#1.tls.certificates#1: there is no certificate in it, write certificate and "
+       "key"},
+      {listener, pair + ", client_crl = \"x\" }",
+       "3: listener#1.tls.client_crl: nobody is trusted to issue client certificates, add "
+       "client_ca or "
+       "remove this"},
+      {listener, pair + ", min_version = \"1.1\" }",
+       "3: listener#1.tls.min_version: \"1.1\" is not one of the choices, did you mean \"1.2\"?"},
+      {listener, pair + ", handshakes = 0 }",
+       "3: listener#1.tls.handshakes: 0 is out of range, write a whole number from 1 to 1000000"},
+      {listener, "allow = [{ identity = \"a.example\" }]",
+       "3: listener#1.allow: nobody here shows who they are, add [listener.tls] with client_ca"},
+      {listener, trusting + "allow = []",
+       "4: listener#1.allow: the list is empty and nobody could come in, name somebody or leave "
+       "the key "
+       "out"},
+      {listener, trusting + "allow = [\"a\"]",
+       "4: listener#1.allow#1: \"a\" is a string, write { identity = \"spiffe://example.org/app\" "
+       "}"},
+      {listener, trusting + "allow = [{ identity = \"spiffe://*/a\" }]",
+       "4: listener#1.allow#1.identity: \"spiffe://*/a\" has a * in the wrong place, write "
+       "\"spiffe://example.org/ns/*\" for all below a path"},
+      {cluster, "name = \"app\"\nendpoints = [\"unix:/x\"]\ntls = {}",
+       "8: cluster.app.tls: a Unix socket has no name to verify, add server_name or identity"},
+      {cluster,
+       "name = \"app\"\nendpoints = [\"a:1\"]\ntls = { verify = false, identity = \"spiffe://a/b\" }",
+       "8: cluster.app.tls.identity: verify = false looks at no certificate, remove that or this"},
+      {cluster, "name = \"app\"\nendpoints = [\"a:1\"]\ntls = { identity = \"app\" }",
+       "8: cluster.app.tls.identity: \"app\" is not a URI, write \"spiffe://example.org/app\""},
+      {cluster, "name = \"app\"\nendpoints = [\"a:1\"]\ntls = { server_name = \"*.a\" }",
+       "8: cluster.app.tls.server_name: \"*.a\" is a pattern, write one name"},
+      {cluster, "name = \"app\"\nendpoints = [\"a:1\"]\ntls = { crl = \"x\" }",
+       "8: cluster.app.tls.crl: revocation lists go with the authorities that issue them, add ca or remove "
+       "this"},
+  });
+}

@@ -99,6 +99,8 @@ CASES = {
     "RemoraAccessLogDropped": counter("remora_access_log_dropped_total", WHO),
     "RemoraReloadFailed": one("remora_config_last_reload_rejected", WHO, 1, 0),
     "RemoraSpansDropped": counter("remora_tracing_spans_dropped_total", f'{WHO},reason="queue_full"'),
+    "RemoraCertificateExpires": one("remora_tls_certificate_expiry_timestamp_seconds", f'{WHO},file="a"', 86400, 86400000),
+    "RemoraTlsFilesRejected": one("remora_tls_files_rejected", WHO, 1, 0),
     "RemoraDown": one("up", WHO, 0, 1),
 }
 
@@ -188,7 +190,7 @@ class Dashboard(unittest.TestCase):
         dashboard = json.loads((ROOT / "deploy" / "grafana" / "remora.json").read_text(encoding="utf-8"))
         self.assertEqual(["datasource", "job", "instance", "listener", "cluster"],
                          [variable["name"] for variable in dashboard["templating"]["list"]])
-        self.assertEqual(["Overview", "Clusters", "Endpoints", "Resilience", "Process", "Mesh"],
+        self.assertEqual(["Overview", "Clusters", "Endpoints", "Resilience", "Process", "Mesh", "TLS"],
                          [panel["title"] for panel in dashboard["panels"] if panel["type"] == "row"])
         for key in ("id", "gridPos"):  # none is another's, none lies on another
             values = [json.dumps(panel[key]) for panel in dashboard["panels"]]

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from certificates import Authority
 from harness import DEADLINE, TestCase, die_with_parent, end_process, eventually, fetch, main, named, refused_address
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -80,7 +81,7 @@ def expanded(expression):
     return re.sub(r"\$(job|instance|listener|cluster)\b", ".*", expression)
 
 
-def config(good, dead):
+def config(good, dead, pair):
     """A cluster for each thing that goes wrong; `app` has an endpoint that fails its checks besides one that serves."""
     routes = "".join(f'[[listener.route]]\nprefix = "/{name}"\ncluster = "{name}"\n'
                      for name in ("app", "dead", "spent", "spare"))
@@ -97,6 +98,11 @@ loop_lag = "0s"
 name = "in"
 address = "127.0.0.1:0"
 {routes}
+[[listener]]
+name = "tls"
+address = "127.0.0.1:0"
+tls = {{ certificate = "{pair[0]}", key = "{pair[1]}" }}
+route = [{{ cluster = "app" }}]
 [[cluster]]
 name = "app"
 endpoints = ["{good}", "{dead}"]
@@ -133,16 +139,17 @@ fallback = {{ status = 200, body = "spare" }}
 
 CAUSED = {"RemoraBreakerOpen", "RemoraClusterBreakerOpen", "RemoraNoEndpoints", "RemoraEndpointOut", "RemoraFallbackAnswers",
           "RemoraRetryBudgetExhausted", "RemoraReloadFailed", "RemoraErrorBudgetBurnsFast",
-          "RemoraErrorBudgetBurnsSlowly"}
+          "RemoraErrorBudgetBurnsSlowly", "RemoraCertificateExpires"}
 NOT_CAUSED = {"RemoraDown", "RemoraOverloaded", "RemoraPanic", "RemoraAcceptPaused", "RemoraLimitHit",
-              "RemoraFileDescriptors"}
+              "RemoraFileDescriptors", "RemoraTlsFilesRejected"}
 
 
 class RealPrometheus(TestCase):
     def test_counts_alerts_dashboard_and_staleness(self):
         sock, dead = refused_address()
         self.addCleanup(sock.close)
-        proxy = self.remora(config(self.backend(named("a")).endpoint, f"127.0.0.1:{dead[1]}"))
+        pair = Authority(self.directory()).issue("server", "DNS:localhost", days=3)
+        proxy = self.remora(config(self.backend(named("a")).endpoint, f"127.0.0.1:{dead[1]}", pair))
         host, port = proxy.admin_address()
         prometheus = Prometheus([f"{host}:{port}"])
         self.addCleanup(prometheus.stop)
@@ -156,11 +163,11 @@ class RealPrometheus(TestCase):
         for _ in range(5):
             self.assertEqual(404, fetch(address, "/nowhere").status)
         for expression, expected in (
-                ('remora_requests_total{cluster="app",code="2xx"}', 30),
+                ('remora_requests_total{listener="in",cluster="app",code="2xx"}', 30),
                 ('remora_requests_total{cluster="dead",code="5xx"}', 8),
-                ('remora_request_seconds_count{cluster="app"}', 30),
-                ('remora_local_replies_total{flag="NR"}', 5),
-                ('remora_local_replies_total{flag="CO"}', 5)):
+                ('remora_request_seconds_count{listener="in",cluster="app"}', 30),
+                ('remora_local_replies_total{listener="in",flag="NR"}', 5),
+                ('remora_local_replies_total{listener="in",flag="CO"}', 5)):
             rows = prometheus.until(expression, lambda r, e=expected: [v for _, v in r] == [e])
             self.assertEqual("in", rows[0][0]["listener"])
         self.see_alerts(prometheus, proxy)

@@ -203,6 +203,17 @@ TEST_CASE("draining closes an idle connection at once, one without a request yet
   CHECK(f.closes == 1);
 }
 
+TEST_CASE("draining before the first request makes its response the last") {
+  Fixture f;
+  f.downstream->drain();
+  f.send(kRequest);
+  CHECK_FALSE(f.client->ended());
+  f.answer_later();
+  CHECK(status_of(f.client->received()) == 204);
+  CHECK(contains(f.client->received(), "Connection: close"));
+  CHECK(f.client->ended());
+}
+
 TEST_CASE("draining lets an exchange end, and its response is the last") {
   Fixture f;
   f.send(kRequest);

@@ -33,6 +33,7 @@ inline ClusterStats cluster_stats() {
   stats.pending = 13;
   stats.pending_timeouts = 14;
   stats.limit_hits = {21, 22, 23, 24, 25};
+  stats.tls = {.full = 31, .resumed = 32, .failed = 33};
   return stats;
 }
 
@@ -52,7 +53,8 @@ inline std::vector<WorkerReport> two_workers() {
     listener.bytes.received = 1000;
     listener.bytes.sent = 2000;
     listener.local_replies[static_cast<std::size_t>(Flag::kNoRoute)] = 2;
-    report.listeners.push_back({.name = "in", .address = "127.0.0.1:8080", .stats = listener});
+    listener.tls = {.full = 41, .resumed = 42, .failed = 43};
+    report.listeners.push_back({.name = "in", .address = "127.0.0.1:8080", .tls = true, .stats = listener});
     ExchangeStats exchange;
     exchange.count(200, 100us);
     exchange.count(204, 64us);
@@ -67,7 +69,7 @@ inline std::vector<WorkerReport> two_workers() {
     endpoint.connections_active = 1;
     endpoint.connections_idle = 7;
     endpoint.requests_active = 1;
-    ClusterReport cluster{.name = "app", .stats = cluster_stats(), .endpoints = {}};
+    ClusterReport cluster{.name = "app", .tls = true, .stats = cluster_stats(), .endpoints = {}};
     cluster.endpoints.push_back(endpoint_report("10.0.0.1:3000", endpoint));
     if (i == 1) cluster.endpoints.push_back(endpoint_report("10.0.0.2:3000", {}));
     report.clusters.push_back(std::move(cluster));
@@ -145,6 +147,11 @@ inline ProcessInfo process() {
                   .exports_failed = 36,
                   .exports_rejected = 37,
                   .waiting = 38};
+  info.tls = {.expiries = {{"/etc/remora/tls.crt", 1'900'000'000}},
+              .taken_over = 51,
+              .rejected = 52,
+              .bad = 1,
+              .in_use = true};
   return info;
 }
 

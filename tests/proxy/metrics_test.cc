@@ -59,6 +59,16 @@ TEST_CASE("the numbers of all workers are added up by name") {
            R"(remora_tracing_exports_total{result="failure"} 36)",
            R"(remora_tracing_exports_total{result="rejected"} 37)",
            R"(remora_tracing_queued_spans 38)",
+           R"(remora_tls_handshakes_total{side="downstream",listener="in",result="full"} 82)",
+           R"(remora_tls_handshakes_total{side="downstream",listener="in",result="resumed"} 84)",
+           R"(remora_tls_handshakes_total{side="downstream",listener="in",result="failed"} 86)",
+           R"(remora_tls_handshakes_total{side="upstream",cluster="app",result="full"} 62)",
+           R"(remora_tls_handshakes_total{side="upstream",cluster="app",result="resumed"} 64)",
+           R"(remora_tls_handshakes_total{side="upstream",cluster="app",result="failed"} 66)",
+           R"(remora_tls_certificate_expiry_timestamp_seconds{file="/etc/remora/tls.crt"} 1900000000)",
+           R"(remora_tls_file_reads_total{result="success"} 51)",
+           R"(remora_tls_file_reads_total{result="rejected"} 52)",
+           R"(remora_tls_files_rejected 1)",
            R"(remora_load_level{worker="0"} 0)",
            R"(remora_load_level{worker="1"} 2)",
            R"(remora_build_info{version="1.2.3"} 1)",
@@ -125,7 +135,8 @@ TEST_CASE("without workers and clusters there are the process's own metrics only
     CAPTURE(name);
     const bool own = name.starts_with("process_") || name == "remora_build_info" ||
                      name == "remora_access_log_dropped_total" || name.starts_with("remora_config_") ||
-                     name.starts_with("remora_mesh_") || name.starts_with("remora_tracing_");
+                     name.starts_with("remora_mesh_") || name.starts_with("remora_tracing_") ||
+                     name.starts_with("remora_tls_");
     CHECK(own);
   }
 }

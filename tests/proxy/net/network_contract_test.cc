@@ -39,7 +39,9 @@ TEST_SUITE("network contract") {
     server.listener()->pause();
     auto client = RawPeer::connect(world.network(), server.address());
     client->send("patience");
-    REQUIRE(world.run_until([&] { return client->open(); }));
+    if constexpr (!requires { World::kShakesHands; }) {
+      REQUIRE(world.run_until([&] { return client->open(); }));
+    }
     world.run_a_while();
     CHECK(server.size() == 0);
     server.listener()->resume();

@@ -8,10 +8,11 @@
 
 #include "base/random.h"
 #include "tests/proxy/net/net_world.h"
+#include "tests/proxy/net/tls_world.h"
 #include "tests/support/raw_peer.h"
 
 // The implementations under test. Those with a reset are told apart by kSeesReset.
-#define WORLDS TcpWorld, Tcp6World, UnixWorld, FakeWorld
+#define WORLDS TcpWorld, Tcp6World, UnixWorld, FakeWorld, TlsWorld
 
 namespace remora::testing {
 
@@ -24,6 +25,7 @@ struct Pair {
 
   Pair() {
     REQUIRE(world.run_until([&] { return client->open() && server.size() == 1; }));
+    if constexpr (requires { World::kShakesHands; }) world.run_a_while();  // the server's end opens last
   }
   RawPeer& peer() { return server[0]; }
   bool run_until(const Predicate& holds) { return world.run_until(holds); }
