@@ -158,6 +158,7 @@ struct RateLimit {
 struct TlsKeyPair {
   std::string certificate;  // file: the certificate, then its chain
   std::string key;          // file
+  std::string ocsp{};       // file, of listeners only; "" = none
   bool operator==(const TlsKeyPair&) const = default;
 };
 

@@ -35,6 +35,16 @@ TlsKeyPair read_pair(const TableReader& reader) {
   return pair;
 }
 
+// Of a listener: with what clients ask for to be sure that the certificate is not revoked.
+TlsKeyPair read_shown_pair(const TableReader& reader) {
+  TlsKeyPair pair = read_pair(reader);
+  pair.ocsp = read_path(reader, "ocsp", "\"/etc/remora/tls.ocsp\"");
+  if (reader.has("ocsp") && !reader.has("certificate")) {
+    reader.problem("ocsp", "there is no certificate that it could be for, add certificate and key");
+  }
+  return pair;
+}
+
 void not_a_table(const Item& item, std::string_view example, Report& report) {
   if (item.node->kind == Node::Kind::kBroken) return;
   report.add(item.where, fmt::format("{}, write {}", describe(*item.node), example));
@@ -73,7 +83,8 @@ void read_listener_tls(const TableReader& reader, const Hooks& hooks, Listener& 
   if (const auto table = reader.table("tls"); table.present()) {
     const bool fine_before = reader.report().empty();
     ListenerTls tls;
-    if (const auto first = read_pair(table); !first.certificate.empty()) tls.certificates.push_back(first);
+    if (const auto first = read_shown_pair(table); !first.certificate.empty())
+      tls.certificates.push_back(first);
     for (const auto& item :
          table.elements("certificates", "[{ certificate = \"a.crt\", key = \"a.key\" }]")) {
       if (item.node->kind != Node::Kind::kTable) {
@@ -81,7 +92,7 @@ void read_listener_tls(const TableReader& reader, const Hooks& hooks, Listener& 
         continue;
       }
       const TableReader pair(item.node, "listener.tls.certificates", item.where, reader.report());
-      tls.certificates.push_back(read_pair(pair));
+      tls.certificates.push_back(read_shown_pair(pair));
       if (!pair.has("certificate") && !pair.has("key")) {
         reader.report().add(item.where, "there is no certificate in it, write certificate and key");
       }
@@ -184,11 +195,13 @@ void write_listener_tls(TomlWriter& out, const ListenerTls& tls) {
   std::vector<std::string> others;
   for (const auto& pair : tls.certificates) {
     if (&pair == tls.certificates.data()) continue;
-    others.push_back(fmt::format("{{ certificate = {}, key = {} }}", toml_string(pair.certificate),
-                                 toml_string(pair.key)));
+    const std::string ocsp = pair.ocsp.empty() ? "" : ", ocsp = " + toml_string(pair.ocsp);
+    others.push_back(fmt::format("{{ certificate = {}, key = {}{} }}", toml_string(pair.certificate),
+                                 toml_string(pair.key), ocsp));
   }
   out.text("certificate", tls.certificates.front().certificate);
   out.text("key", tls.certificates.front().key);
+  if (!tls.certificates.front().ocsp.empty()) out.text("ocsp", tls.certificates.front().ocsp);
   if (!others.empty()) out.values("certificates", others);
   if (!tls.client_ca.empty()) {
     out.text("client_ca", tls.client_ca);

@@ -28,12 +28,17 @@ constexpr Keys kTracing = {"endpoint", "sample",   "service", "propagation", "ba
 constexpr Keys kListener = {"name",   "address",    "direction", "trusted", "timeouts",
                             "limits", "rate_limit", "tls",       "allow",   "route"};
 constexpr Keys kListenerTimeouts = {"header", "body_idle", "keep_alive", "tunnel_idle"};
-constexpr Keys kListenerTls = {"certificate",  "key",
-                               "certificates", "client_ca",
-                               "client_crl",   "require_client_certificate",
-                               "min_version",  "handshake_timeout",
+constexpr Keys kListenerTls = {"certificate",
+                               "key",
+                               "ocsp",
+                               "certificates",
+                               "client_ca",
+                               "client_crl",
+                               "require_client_certificate",
+                               "min_version",
+                               "handshake_timeout",
                                "handshakes"};
-constexpr Keys kKeyPair = {"certificate", "key"};
+constexpr Keys kKeyPair = {"certificate", "key", "ocsp"};
 constexpr Keys kAllow = {"identity"};
 constexpr Keys kListenerLimits = {"connections", "header_bytes", "header_fields", "body_bytes"};
 constexpr Keys kRateLimit = {"requests", "per", "burst", "key", "keys"};

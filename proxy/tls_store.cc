@@ -13,7 +13,8 @@ using Context = std::shared_ptr<const net::TlsContext>;
 
 net::TlsServerSettings to_settings(const config::ListenerTls& tls) {
   net::TlsServerSettings settings;
-  for (const auto& pair : tls.certificates) settings.certificates.push_back({pair.certificate, pair.key});
+  for (const auto& pair : tls.certificates)
+    settings.certificates.push_back({pair.certificate, pair.key, pair.ocsp});
   settings.client_ca = tls.client_ca;
   settings.client_crl = tls.client_crl;
   settings.require_client_certificate = tls.require_client_certificate;
@@ -25,7 +26,7 @@ net::TlsClientSettings to_settings(const config::ClusterTls& tls) {
   net::TlsClientSettings settings;
   settings.ca = tls.ca;
   settings.crl = tls.crl;
-  settings.own = {tls.own.certificate, tls.own.key};
+  settings.own = {tls.own.certificate, tls.own.key, {}};
   settings.identity = tls.identity;
   settings.verify = tls.verify;
   settings.only_tls13 = tls.only_tls13;
@@ -34,7 +35,9 @@ net::TlsClientSettings to_settings(const config::ClusterTls& tls) {
 
 std::vector<std::string> paths_of(const config::ListenerTls& tls) {
   std::vector<std::string> paths{tls.client_ca, tls.client_crl};
-  for (const auto& pair : tls.certificates) paths.insert(paths.end(), {pair.certificate, pair.key});
+  for (const auto& pair : tls.certificates) {
+    paths.insert(paths.end(), {pair.certificate, pair.key, pair.ocsp});
+  }
   return paths;
 }
 

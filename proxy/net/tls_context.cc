@@ -3,6 +3,7 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
@@ -156,6 +157,8 @@ struct TlsContext::Chosen {
   CertificateHandle certificate;
   KeyHandle key;
   ChainHandle chain;
+  std::string response;         // of OCSP, in DER; empty: none
+  AsnTimeHandle response_ends;  // null: it does not say
 };
 
 TlsContext::TlsContext() = default;
@@ -208,12 +211,48 @@ Result<void> TlsContext::add_certificate(const TlsKeyPair& files) {
     warnings_.push_back(files.certificate + ": this certificate has expired");
   }
   chosen.names = tls_names(chosen.certificate.get()).dns;
+  if (!files.ocsp.empty()) {
+    if (auto done = add_response(chosen, files); !done) return done;
+  }
   if (chosen_.empty() && SSL_CTX_use_cert_and_key(context_, chosen.certificate.get(), chosen.key.get(),
                                                   chosen.chain.get(), 1) != 1) {
     return fault(files.certificate + ": OpenSSL does not take it: " + tls_reason());
   }
   chosen_.push_back(std::move(chosen));
   return {};
+}
+
+// Whether its signature is right is for the clients to find out. One that has expired is no reason to serve
+// nobody: it is not shown.
+Result<void> TlsContext::add_response(Chosen& chosen, const TlsKeyPair& files) {
+  auto text = read(files.ocsp);
+  if (!text) return std::unexpected(std::move(text.error()));
+  const auto* at = reinterpret_cast<const unsigned char*>(text->data());
+  const ResponseHandle response(d2i_OCSP_RESPONSE(nullptr, &at, static_cast<long>(text->size())));
+  if (!response) return fault(files.ocsp + ": no OCSP response in DER is in it");
+  if (const int status = OCSP_response_status(response.get()); status != OCSP_RESPONSE_STATUS_SUCCESSFUL) {
+    return fault(files.ocsp + ": the responder did not answer: " + OCSP_response_status_str(status));
+  }
+  const BasicResponseHandle basic(OCSP_response_get1_basic(response.get()));
+  for (int i = 0; basic && i < OCSP_resp_count(basic.get()); ++i) {
+    OCSP_SINGLERESP* single = OCSP_resp_get0(basic.get(), i);
+    ASN1_INTEGER* serial = nullptr;
+    OCSP_id_get0_info(nullptr, nullptr, nullptr, &serial,
+                      const_cast<OCSP_CERTID*>(OCSP_SINGLERESP_get0_id(single)));
+    if (ASN1_INTEGER_cmp(serial, X509_get0_serialNumber(chosen.certificate.get())) != 0) continue;
+    ASN1_GENERALIZEDTIME* ends = nullptr;
+    const int status = OCSP_single_get0_status(single, nullptr, nullptr, nullptr, &ends);
+    if (status == V_OCSP_CERTSTATUS_REVOKED) {
+      warnings_.push_back(files.ocsp + ": the certificate in " + files.certificate + " is revoked");
+    }
+    if (ends != nullptr) chosen.response_ends.reset(ASN1_STRING_dup(ends));
+    if (ends != nullptr && X509_cmp_current_time(ends) < 0) {
+      warnings_.push_back(files.ocsp + ": this OCSP response has expired, and is not shown");
+    }
+    chosen.response = std::move(*text);
+    return {};
+  }
+  return fault(files.ocsp + ": not for the certificate in " + files.certificate);
 }
 
 Result<void> TlsContext::trust(const std::string& ca, const std::string& crl, bool required) {
@@ -276,6 +315,22 @@ int TlsContext::on_certificate(ssl_st* connection, void* context) {
                               1);
 }
 
+// A client wants to know whether the certificate that it is shown is revoked.
+int TlsContext::on_status_request(ssl_st* connection, void* context) {
+  const auto& self = *static_cast<const TlsContext*>(context);
+  const X509* shown = SSL_get_certificate(connection);
+  const auto chosen =
+      std::ranges::find(self.chosen_, shown, [](const Chosen& c) { return c.certificate.get(); });
+  if (chosen == self.chosen_.end() || chosen->response.empty()) return SSL_TLSEXT_ERR_NOACK;
+  if (chosen->response_ends && X509_cmp_current_time(chosen->response_ends.get()) < 0)
+    return SSL_TLSEXT_ERR_NOACK;
+  const std::size_t size = chosen->response.size();
+  void* copy = OPENSSL_memdup(chosen->response.data(), size);
+  if (copy == nullptr) return SSL_TLSEXT_ERR_NOACK;
+  SSL_set_tlsext_status_ocsp_resp(connection, copy, static_cast<long>(size));  // it takes the copy over
+  return SSL_TLSEXT_ERR_OK;
+}
+
 Result<std::shared_ptr<const TlsContext>> TlsContext::server(const TlsServerSettings& settings,
                                                              TlsTickets& tickets) {
   std::unique_ptr<TlsContext> made(new TlsContext());
@@ -285,6 +340,8 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::server(const TlsServerSett
   for (const TlsKeyPair& pair : settings.certificates) {
     if (auto done = made->add_certificate(pair); !done) return std::unexpected(done.error());
   }
+  SSL_CTX_set_tlsext_status_cb(context, &TlsContext::on_status_request);
+  SSL_CTX_set_tlsext_status_arg(context, made.get());
   if (made->chosen_.size() > 1) SSL_CTX_set_cert_cb(context, &TlsContext::on_certificate, made.get());
   SSL_CTX_set_ex_data(context, 0, &tickets);
   SSL_CTX_set_tlsext_ticket_key_evp_cb(context, &ticket_key);

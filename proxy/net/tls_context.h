@@ -24,6 +24,7 @@ namespace remora::net {
 struct TlsKeyPair {
   std::string certificate;  // file: the certificate, then the chain to the root
   std::string key;          // file
+  std::string ocsp{};       // file of a server: a response in DER, shown to clients that ask; empty: none
 };
 
 struct TlsServerSettings {
@@ -80,10 +81,12 @@ class TlsContext final {
   Result<void> make(bool server, bool only_tls13);
   Result<void> add_certificate(const TlsKeyPair& files);
   // `required`: of a server, a client without a certificate is refused.
+  Result<void> add_response(Chosen& chosen, const TlsKeyPair& files);
   Result<void> trust(const std::string& ca, const std::string& crl, bool required);
   void bind_sessions(const std::string& trusted, bool required);
   Result<std::string> read(const std::string& path);
   static int on_certificate(ssl_st* connection, void* context);
+  static int on_status_request(ssl_st* connection, void* context);
 
   ssl_ctx_st* context_ = nullptr;
   std::vector<Chosen> chosen_;

@@ -3,6 +3,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/evp.h>
+#include <openssl/ocsp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -27,6 +28,8 @@ using KeyHandle = std::unique_ptr<EVP_PKEY, TlsFree<&EVP_PKEY_free>>;
 using CrlHandle = std::unique_ptr<X509_CRL, TlsFree<&X509_CRL_free>>;
 using ChainHandle = std::unique_ptr<STACK_OF(X509), TlsFree<&free_chain>>;
 using AsnTimeHandle = std::unique_ptr<ASN1_TIME, TlsFree<&ASN1_TIME_free>>;
+using ResponseHandle = std::unique_ptr<OCSP_RESPONSE, TlsFree<&OCSP_RESPONSE_free>>;
+using BasicResponseHandle = std::unique_ptr<OCSP_BASICRESP, TlsFree<&OCSP_BASICRESP_free>>;
 using SslHandle = std::unique_ptr<SSL, TlsFree<&SSL_free>>;
 using SessionHandle = std::unique_ptr<SSL_SESSION, TlsFree<&SSL_SESSION_free>>;
 

@@ -54,6 +54,16 @@ class Authority:
         openssl("ca", *signer, "-gencrl", "-out", path)
         return str(path)
 
+    def ocsp_response(self, certificate):
+        """The file of a responder's answer that it is good, for a day."""
+        serial = openssl("x509", "-in", certificate, "-noout", "-serial").decode().strip().split("=")[1]
+        index = self.directory / "ocsp.txt"
+        index.write_text(f"V\t491231235959Z\t\t{serial}\tunknown\t/CN=any\n")
+        path = pathlib.Path(certificate).with_suffix(".ocsp")
+        openssl("ocsp", "-index", index, "-CA", self.certificate, "-rsigner", self.certificate, "-rkey", self.key,
+                "-issuer", self.certificate, "-cert", certificate, "-ndays", 1, "-respout", path)
+        return str(path)
+
 
 def client_context(authority, pair=None, version=None):
     context = ssl.create_default_context(cafile=authority.certificate)

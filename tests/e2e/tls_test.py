@@ -443,6 +443,33 @@ class Files(TlsTest):
         self.refused(address, client_context(CA))
         self.assertEqual(200, self.tls(address, pair=PAIRS["app"]).get("/").status)
 
+    def test_an_ocsp_response_is_shown_with_its_certificate(self):
+        other = CA.issue("stapled", "DNS:other.example", file="stapled")
+        responses = [CA.ocsp_response(SERVER[0]), os.path.join(self.directory(), "other.ocsp")]
+        shutil.copy(responses[0], responses[1])
+        text = HEAD + listener(tls=f'ocsp = "{responses[0]}"\ncertificates = '
+                               f'[{{ certificate = "{other[0]}", key = "{other[1]}", ocsp = "{responses[1]}" }}]')
+        path = os.path.join(self.directory(), "remora.toml")
+        pathlib.Path(path).write_text(text + cluster("127.0.0.1:1"))
+        done = harness.run_remora("check", "--config", path)
+        self.assertRegex(done.stderr + done.stdout, f"{responses[1]}: not for the certificate in {other[0]}")
+        shutil.copy(CA.ocsp_response(other[0]), responses[1])
+        proxy = self.remora(text + cluster("127.0.0.1:1"))
+
+        def shown(name):
+            done = subprocess.run(["openssl", "s_client", "-connect", "%s:%d" % proxy.address("in"), "-servername", name,
+                                   "-status"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE)
+            serial = re.search(r"^ +Serial Number: (\w+)$", done.stdout, re.M)
+            return re.findall(r"Cert Status: (\w+)", done.stdout), serial and serial[1]
+
+        serials = [openssl("x509", "-in", pair[0], "-noout", "-serial").decode().strip().split("=")[1] for pair in (SERVER, other)]
+        self.assertEqual((["good"], serials[0]), shown("localhost"))
+        self.assertEqual((["good"], serials[1]), shown("other.example"))
+        shutil.copy(responses[1], responses[0] + ".new")
+        os.replace(responses[0] + ".new", responses[0])
+        proxy.log.wait("TLS files cannot be used.*not for the certificate")
+        self.assertEqual((["good"], serials[0]), shown("localhost"))
+
     def test_files_that_cannot_be_used_are_errors_of_the_configuration(self):
         wrong = f'[listener.tls]\ncertificate = "{SERVER[0]}"\nkey = "{PAIRS["app"][1]}"'
         plain = '[[listener]]\naddress = "127.0.0.1:0"\n{}\n[[listener.route]]\ncluster = "app"\n' + cluster("127.0.0.1:1")

@@ -300,3 +300,24 @@ TEST_CASE("files that are no certificates are errors that name them") {
   CHECK(why("/nowhere", one.key()) == "/nowhere: No such file or directory");
   CHECK(why("/", one.key()) == "/: not a regular file");
 }
+
+TEST_CASE("an OCSP response is for its certificate, and of use until it ends") {
+  const TestCertificate one;
+  net::TlsTickets tickets;
+  const auto made = [&](const std::string& response) {
+    net::TlsServerSettings settings;
+    settings.certificates = {{.certificate = one.certificate(), .key = one.key(), .ocsp = response}};
+    return net::TlsContext::server(settings, tickets);
+  };
+  const auto right = made(one.response(3600));
+  REQUIRE(right);
+  const auto late = made(one.response(-1));
+  REQUIRE(late);
+  CHECK((*late)->warnings().size() == (*right)->warnings().size() + 1);
+  CHECK((*late)->warnings().back() ==
+        one.response(-1) + ": this OCSP response has expired, and is not shown");
+  CHECK((*late)->content() != (*right)->content());
+  const auto none = made(one.certificate());
+  REQUIRE_FALSE(none);
+  CHECK(none.error().detail == one.certificate() + ": no OCSP response in DER is in it");
+}

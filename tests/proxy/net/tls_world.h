@@ -3,6 +3,7 @@
 #pragma once
 
 #include <openssl/evp.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
@@ -45,6 +46,36 @@ class TestCertificate final {
     std::fclose(out);
     X509_free(made);
     EVP_PKEY_free(key);
+  }
+  // The file of an OCSP response for this certificate, in DER, that ends in so many seconds.
+  std::string response(long seconds) const {
+    std::FILE* in = std::fopen(certificate().c_str(), "r");
+    X509* mine = PEM_read_X509(in, nullptr, nullptr, nullptr);
+    std::fclose(in);
+    in = std::fopen(key().c_str(), "r");
+    EVP_PKEY* own = PEM_read_PrivateKey(in, nullptr, nullptr, nullptr);
+    std::fclose(in);
+    OCSP_BASICRESP* basic = OCSP_BASICRESP_new();
+    ASN1_TIME* now = X509_gmtime_adj(nullptr, -60);
+    ASN1_TIME* end = X509_gmtime_adj(nullptr, seconds);
+    OCSP_CERTID* id = OCSP_cert_to_id(nullptr, mine, mine);
+    OCSP_basic_add1_status(basic, id, V_OCSP_CERTSTATUS_GOOD, 0, nullptr, now, end);
+    OCSP_basic_sign(basic, mine, own, EVP_sha256(), nullptr, 0);
+    OCSP_RESPONSE* made = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
+    unsigned char* bytes = nullptr;
+    const int size = i2d_OCSP_RESPONSE(made, &bytes);
+    std::FILE* out = std::fopen(dir_.file("tls.ocsp").c_str(), "w");
+    std::fwrite(bytes, 1, static_cast<std::size_t>(size), out);
+    std::fclose(out);
+    OPENSSL_free(bytes);
+    OCSP_RESPONSE_free(made);
+    OCSP_CERTID_free(id);
+    ASN1_TIME_free(now);
+    ASN1_TIME_free(end);
+    OCSP_BASICRESP_free(basic);
+    EVP_PKEY_free(own);
+    X509_free(mine);
+    return dir_.file("tls.ocsp");
   }
   std::string certificate() const { return dir_.file("tls.crt"); }
   std::string key() const { return dir_.file("tls.key"); }
