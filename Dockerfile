@@ -11,7 +11,7 @@ COPY scripts/setup scripts/setup
 RUN scripts/setup build image-root && rm -rf /var/lib/apt/lists/*
 COPY CMakeLists.txt CMakePresets.json LICENSE ./
 COPY cmake cmake
-COPY scripts/image-root scripts/image-root
+COPY scripts/image-root scripts/ship scripts/
 COPY deploy/debian deploy/debian
 COPY base base
 COPY lb lb
@@ -20,8 +20,9 @@ COPY health health
 COPY discovery discovery
 COPY config config
 COPY proxy proxy
-RUN cmake --preset release -DREMORA_TESTS=OFF -DREMORA_BENCH=OFF && cmake --build --preset release --target remora
-RUN scripts/image-root build/release/remora /image
+COPY tests/bench tests/bench
+RUN scripts/ship
+RUN scripts/image-root build/ship/remora /image
 
 # What the image says about itself, whatever is in it.
 FROM scratch AS settings

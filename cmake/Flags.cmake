@@ -37,6 +37,16 @@ if(REMORA_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
+# Profile-guided optimisation with g++, both steps in one build directory: the profiles lie beside the objects.
+set(REMORA_PROFILE "" CACHE STRING "generate: the binary writes a profile; use: optimise by it (scripts/ship does both)")
+if(REMORA_PROFILE STREQUAL "generate")
+  add_compile_options(-fprofile-generate -fprofile-update=atomic)  # workers are threads
+  add_link_options(-fprofile-generate)
+elseif(REMORA_PROFILE STREQUAL "use")
+  # What the training has not run is optimised as without a profile, instead of for size.
+  add_compile_options(-fprofile-use -fprofile-partial-training -Wno-missing-profile)
+endif()
+
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   # What Debian's own packages are built with.
   add_compile_options(-fstack-protector-strong)
