@@ -76,22 +76,31 @@ class Events {
   }
 }
 
-// A table of whatever /members says of each member.
+const MOST_MEMBERS = 200;
+
+function memberLevel(member) {
+  return { alive: OK, dead: BAD }[member.state] || WARN;
+}
+
+// The worst first; of a large pool as many as one can look at.
 function showMembers(members) {
-  const section = byId("members-section");
-  setHidden(section, members.length === 0);
-  const keys = [...new Set(members.flatMap((m) => Object.keys(m)))].filter((k) => members.some((m) => typeof m[k] !== "object"));
-  byId("members").tHead.rows[0].replaceChildren(...keys.map((key) => make("th", "", key.replaceAll("_", " "))));
+  setHidden(byId("members-section"), members.length === 0);
+  const shown = worstFirst(members, memberLevel).slice(0, MOST_MEMBERS);
   byId("members").tBodies[0].replaceChildren(
-    ...members.map((member) => {
+    ...shown.map((member) => {
       const row = make("tr");
-      keys.forEach((key, i) => {
-        const value = member[key];
-        makeCell(row, i === 0 ? "" : key.replaceAll("_", " ")).textContent = value === undefined || value === null ? NOTHING : String(value);
-      });
+      const level = memberLevel(member);
+      makeCell(row, "").textContent = member.name + (member.self ? " (this one)" : "");
+      makeCell(row, "State").append(make("span", level, SIGNS[level] + " " + member.state));
+      makeCell(row, "For").textContent = showSpan(member.since_seconds);
+      makeCell(row, "Address").textContent = member.address;
+      makeCell(row, "Tags").textContent = member.tags.map((tag) => tag.name + "=" + tag.value).join(" ") || NOTHING;
       return row;
     }),
   );
+  const more = byId("members-more");
+  setHidden(more, members.length === shown.length);
+  setText(more, showCount(members.length - shown.length) + " more: remora members lists them all.");
 }
 
 class Process {

@@ -47,8 +47,7 @@ class Page {
     if (stats.pages.includes("/members")) await this.askMembers();
   }
   async askMembers() {
-    const answer = await getJson("/members");
-    showMembers(Array.isArray(answer) ? answer : answer.members || []);
+    showMembers((await getJson("/members")).members);
   }
   checkGone() {
     const silent = performance.now() - (this.lastAnswer === null ? this.opened : this.lastAnswer);

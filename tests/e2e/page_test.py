@@ -10,6 +10,7 @@ import threading
 
 from browser import Browser
 from harness import Client, TestCase, eventually, fetch, main, named, run_remora, show_address, simple_config
+from mesh_test import config as mesh_config, members
 from processes import HangingThread
 
 BREAKER = """
@@ -82,6 +83,20 @@ class InBrowser(TestCase):
         self.browser.wait_text("probes in", "#clusters")
         self.assertEqual("warn", self.browser.run("return document.getElementById('headline').className"))
         self.assertIn("!", self.browser.run("return document.title"))
+        self.assert_quiet()
+
+    def test_members_of_the_mesh_come_and_go(self):
+        first = self.remora(mesh_config("first", 46))
+        second = self.remora(mesh_config("second", 47, f'join = ["{members(first)["address"]}"]'))
+        self.show(first)
+        self.browser.wait_text("first (this one)", "#members")
+        self.browser.wait_text("second", "#members")
+        self.assertNotIn("dead", self.browser.text("#members"))
+        second.process.kill()
+        second.process.wait()
+        self.browser.wait_text("\u2715 dead", "#members")
+        self.browser.wait_text("declared dead", "#events")
+        self.assertTrue(self.browser.text("#members tbody").startswith("second"), "the worst is first")
         self.assert_quiet()
 
     def test_orders_are_given_once_confirmed(self):
