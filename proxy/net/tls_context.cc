@@ -41,12 +41,16 @@ Result<std::string> read_file(const std::string& path) {
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0) return fault(path + ": " + std::strerror(errno));
   if (!S_ISREG(status.st_mode)) return fault(path + ": not a regular file");
-  std::ifstream file(path, std::ios::binary);
-  std::string text(kMostBytes + 1, '\0');
+  const auto size = static_cast<std::size_t>(status.st_size);
+  if (size > kMostBytes) return fault(path + ": larger than 16 MiB");
+  std::ifstream file;
+  file.rdbuf()->pubsetbuf(nullptr, 0);  // no copy of a key is left behind
+  file.open(path, std::ios::binary);
+  std::string text(size + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (!file.is_open() || file.bad()) return fault(path + ": cannot be read");
   text.resize(static_cast<std::size_t>(file.gcount()));
-  if (text.size() > kMostBytes) return fault(path + ": larger than 16 MiB");
+  if (text.size() > size) return fault(path + ": it grows while it is read");
   return text;
 }
 

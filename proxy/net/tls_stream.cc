@@ -384,6 +384,7 @@ bool TlsStream::read_once() {
   BufferPool::Buffer plain = buffers_.take();
   std::size_t count = 0;
   int status = 0;
+  bool none_left = false;  // asking would cost as much as a record
   ERR_clear_error();
   plain->resize_and_overwrite(kSlice, [&](char* out, std::size_t size) {
     // Several records at once, so that whoever reads them does so once.
@@ -392,6 +393,8 @@ bool TlsStream::read_once() {
       status = SSL_read_ex(ssl_, out + count, size - count, &more);
       if (status != 1) break;
       count += more;
+      none_left = input_.empty() && SSL_has_pending(ssl_) == 0;
+      if (none_left) break;
     }
     return count;
   });
@@ -404,6 +407,7 @@ bool TlsStream::read_once() {
     return false;
   }
   if (!wants_to_read()) return false;  // what is left will be said again
+  if (none_left && !below_ended_) return false;
   switch (why) {
     case SSL_ERROR_NONE: return true;
     case SSL_ERROR_ZERO_RETURN:
