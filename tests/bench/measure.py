@@ -7,6 +7,7 @@ import os
 import re
 import select
 import socket
+import ssl
 import subprocess
 import time
 
@@ -16,6 +17,8 @@ SECONDS_PER_TICK = 1 / os.sysconf("SC_CLK_TCK")
 BATCH = 64
 SETTLE_SECONDS = 1.0
 MARK = "bench-result "
+TLS_CIPHER = ("TLS_AES_256_GCM_SHA384", "TLSv1.3", 256)  # what OpenSSL's clients ask for first; checked of each proxy
+TLS_TEXT = "TLS 1.3, TLS_AES_256_GCM_SHA384, X25519, a P-256 certificate"
 
 # wrk calls done() once, after the run; a script without request() and response() costs nothing per request.
 WRK_SCRIPT = f"""
@@ -90,10 +93,22 @@ def request_bytes(port, path):
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
 
 
-def verify(name, port, path, size):
+def connect(port, tls):
+    """`tls`: the files of proxies.make_certificate, or None."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    if not tls:
+        return connection
+    context = ssl.create_default_context(cafile=tls["certificate"])
+    connection = context.wrap_socket(connection, server_hostname="127.0.0.1")
+    if connection.cipher() != TLS_CIPHER:
+        raise BenchError(f"port {port} speaks {connection.cipher()}, wanted is {TLS_CIPHER}")
+    return connection
+
+
+def verify(name, port, path, size, tls=None):
     """One request by hand before any is counted: the proxy answers, with the backend's very bytes."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        with connect(port, tls) as connection:
             connection.sendall(request_bytes(port, path))
             status, body = read_response(connection)
     except (OSError, AttributeError, IndexError, ValueError) as error:
@@ -106,8 +121,9 @@ def verify(name, port, path, size):
 class Wrk:
     """Runs wrk against a proxy, on the load core."""
 
-    def __init__(self, program, core, directory):
+    def __init__(self, program, core, directory, tls=False):
         self.program = program
+        self.scheme = "https" if tls else "http"
         self.core = core
         self.directory = directory
         self.script = os.path.join(directory, "wrk.lua")
@@ -117,7 +133,7 @@ class Wrk:
     def run(self, port, scenario, seconds, midway=None):
         """Returns wrk's result; calls `midway` once while the load is on."""
         command = [self.program, "-t1", f"-c{scenario.connections}", f"-d{seconds}s", "--timeout", "10s",
-                   "-s", self.script, f"http://127.0.0.1:{port}{scenario.path}"]
+                   "-s", self.script, f"{self.scheme}://127.0.0.1:{port}{scenario.path}"]
         if scenario.close:
             command += ["-H", "Connection: close"]
         wrk = Child("wrk", command, self.core, self.directory)
@@ -169,7 +185,33 @@ def under_load(proxy, port, wrk, scenario, seconds):
     }
 
 
-def open_crowd(port, count, crowd):
+def handshakes(proxy, port, scenario, settings):
+    """Full handshakes, each with a request, by openssl s_time: one connection at a time. Returns a flat dict of numbers."""
+    def run(seconds):
+        done = subprocess.run(["openssl", "s_time", "-connect", f"127.0.0.1:{port}", "-new", "-time", str(seconds),
+                               "-www", scenario.path, "-CAfile", settings.tls["certificate"], "-verify", "1"],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                              timeout=seconds + 30)
+        found = re.search(r"^(\d+) connections in (\d+) real seconds", done.stdout, re.M)
+        if done.returncode != 0 or not found or int(found[1]) == 0:
+            raise BenchError(f"openssl s_time failed with status {done.returncode}:\n{done.stdout}{done.stderr}")
+        return int(found[1])
+
+    run(1)
+    pids = proxy.pids()
+    stolen, begun, before = stolen_seconds(), time.monotonic(), Cpu(pids)
+    count = run(settings.seconds)
+    after, wall = Cpu(pids), time.monotonic() - begun
+    proxy.check_alive()
+    each = wall * 1e6 / count
+    return {"requests_per_second": count / wall, "mib_per_second": 0.0, "p50_us": each, "p99_us": each,
+            "cpu_us": (after.run - before.run) * 1e6 / count, "user_us": (after.user - before.user) * 1e6 / count,
+            "system_us": (after.system - before.system) * 1e6 / count, "busy": (after.run - before.run) / wall,
+            "wait": (after.wait - before.wait) / wall, "stolen": (stolen_seconds() - stolen) / wall,
+            "rss": resident(pids), "errors": 0, "requests": count}
+
+
+def open_crowd(port, count, crowd, tls):
     """Adds `count` connections to `crowd`, in batches; each makes one request. Returns the errors."""
     request = request_bytes(port, "/64")
     errors = 0
@@ -177,7 +219,7 @@ def open_crowd(port, count, crowd):
         batch = []
         for _ in range(min(BATCH, count)):
             try:
-                batch.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+                batch.append(connect(port, tls))
                 crowd.append(batch[-1])
                 batch[-1].sendall(request)
             except OSError as error:
@@ -199,18 +241,18 @@ def dropped(crowd):
     return len(poll.poll(0))
 
 
-def idle(proxy, port, count):
+def idle(proxy, port, count, tls=None):
     """Memory of `count` idle keep-alive connections. Returns a flat dict of numbers."""
     with contextlib.ExitStack() as stack:
         crowd = []
         stack.callback(lambda: [connection.close() for connection in crowd])
-        errors = open_crowd(port, BATCH, crowd)  # what the first requests allocate once is not per connection
+        errors = open_crowd(port, BATCH, crowd, tls)  # what the first requests allocate once is not per connection
         while crowd:
             crowd.pop().close()
         proxy.pause(SETTLE_SECONDS)
         pids = proxy.pids()
         before = resident(pids)
-        errors += open_crowd(port, count, crowd)
+        errors += open_crowd(port, count, crowd, tls)
         proxy.pause(SETTLE_SECONDS)
         cpu = Cpu(pids).run
         after = resident(pids)

@@ -133,8 +133,25 @@ class Child:
         os.unlink(self.log)
 
 
-def nginx_config(port, backend_port, files, directory):
+def make_certificate(directory):
+    """One for 127.0.0.1, in the form that each proxy wants. Returns {"certificate", "key", "both"}: paths."""
+    files = {name: os.path.join(directory, f"tls.{name}") for name in ("certificate", "key", "both")}
+    done = subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                           "-days", "2", "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1",
+                           "-keyout", files["key"], "-out", files["certificate"]],
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BenchError(f"openssl makes no certificate:\n{done.stderr}")
+    with open(files["both"], "w", encoding="ascii") as out:
+        for name in ("certificate", "key"):
+            with open(files[name], encoding="ascii") as part:
+                out.write(part.read())
+    return files
+
+
+def nginx_config(port, backend_port, files, directory, tls=None):
     user = "user root;" if os.geteuid() == 0 else ""
+    secure = f"ssl_certificate {tls['certificate']}; ssl_certificate_key {tls['key']}; ssl_protocols TLSv1.3;" if tls else ""
     temp_paths = "\n".join(f"  {kind}_temp_path {directory}/nginx-{kind};"
                            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     return f"""
@@ -157,7 +174,8 @@ http {{
     keepalive_requests 1000000000;
   }}
   server {{
-    listen 127.0.0.1:{port};
+    listen 127.0.0.1:{port}{" ssl" if tls else ""};
+    {secure}
     location / {{
       proxy_pass http://app;
       proxy_http_version 1.1;
@@ -168,7 +186,8 @@ http {{
 """
 
 
-def haproxy_config(port, backend_port, files):
+def haproxy_config(port, backend_port, files, tls=None):
+    secure = f" ssl crt {tls['both']} ssl-min-ver TLSv1.3" if tls else ""
     return f"""
 global
   maxconn {(files - 100) // 2}
@@ -182,14 +201,15 @@ defaults
   timeout server 75s
   timeout http-keep-alive 75s
 frontend bench
-  bind 127.0.0.1:{port}
+  bind 127.0.0.1:{port}{secure}
   default_backend app
 backend app
   server app 127.0.0.1:{backend_port}
 """
 
 
-def remora_config(port, backend_port, admin_port, access_log):
+def remora_config(port, backend_port, admin_port, access_log, tls=None):
+    secure = (f'tls = {{ certificate = "{tls["certificate"]}", key = "{tls["key"]}", min_version = "1.3" }}' if tls else "")
     path = (access_log or "off").replace("\\", "\\\\").replace('"', '\\"')
     return f"""
 [runtime]
@@ -201,6 +221,7 @@ path = "{path}"
 [[listener]]
 name = "bench"
 address = "127.0.0.1:{port}"
+{secure}
 [[listener.route]]
 cluster = "app"
 [[cluster]]
@@ -219,9 +240,9 @@ outlier = { consecutive_failures = 5 }
 """
 
 
-def full_config(port, backend_port, admin_port, directory):
+def full_config(port, backend_port, admin_port, directory, tls=None):
     """As remora_config, with everything on, and the access log in a file."""
-    text = remora_config(port, backend_port, admin_port, os.path.join(directory, "access.log"))
+    text = remora_config(port, backend_port, admin_port, os.path.join(directory, "access.log"), tls)
     text = text.replace('[[listener.route]]', 'rate_limit = { requests = 1000000 }\n[[listener.route]]')
     return text + EVERYTHING
 
@@ -248,14 +269,14 @@ def start_proxy(name, settings, backend_port):
     if name == "floor":
         command = [settings.floor, str(port), f"127.0.0.1:{backend_port}"]
     elif name == "nginx":
-        config = write(directory, "nginx.conf", nginx_config(port, backend_port, files, directory))
+        config = write(directory, "nginx.conf", nginx_config(port, backend_port, files, directory, settings.tls))
         command = [find_program("nginx"), "-e", "stderr", "-p", directory, "-c", config]
     elif name == "haproxy":
-        config = write(directory, "haproxy.cfg", haproxy_config(port, backend_port, files))
+        config = write(directory, "haproxy.cfg", haproxy_config(port, backend_port, files, settings.tls))
         command = [find_program("haproxy"), "-db", "-f", config]
     else:
-        text = (full_config(port, backend_port, free_port(), directory) if name == "full" else
-                remora_config(port, backend_port, free_port(), settings.access_log))
+        text = (full_config(port, backend_port, free_port(), directory, settings.tls) if name == "full" else
+                remora_config(port, backend_port, free_port(), settings.access_log, settings.tls))
         config = write(directory, f"{name}.toml", text)
         command = [settings.baseline if name == "baseline" else settings.remora, "run", "--config", config]
         stop_signal = signal.SIGINT  # SIGTERM would drain the connections that are still open
