@@ -23,6 +23,7 @@
 #include "breaker/rate_limiter.h"
 #include "breaker/retry_budget.h"
 #include "breaker/retry_policy.h"
+#include "discovery/swim/service.h"
 #include "discovery/swim/settings.h"
 #include "health/checker.h"
 #include "health/outlier.h"
@@ -288,7 +289,8 @@ struct HealthCheck {
 
 struct Cluster {
   std::string name;
-  std::vector<Endpoint> endpoints;  // at least one
+  std::vector<Endpoint> endpoints;                          // at least one, unless they are discovered
+  std::optional<discovery::swim::WantedSettings> discover;  // by the mesh; there is one then
   lb::Settings balance;
   ClusterTimeouts timeouts;
   ClusterLimits limits;
@@ -305,6 +307,13 @@ struct Cluster {
   bool operator==(const Cluster&) const = default;
 };
 
+// What the mesh is told that this sidecar serves.
+struct MeshService {
+  discovery::swim::ServiceSettings service;
+  std::string cluster;  // announced while its active checks pass; "" = always
+  bool operator==(const MeshService&) const = default;
+};
+
 // The pool of sidecars that know each other by gossip.
 struct Mesh {
   enum class Profile : std::uint8_t { kLan, kWan, kLocal };
@@ -317,6 +326,7 @@ struct Mesh {
   std::string label;           // of the pool; other pools' packets are refused
   std::string snapshot;        // a file that remembers members; "" = none
   Profile profile = Profile::kLan;
+  std::vector<MeshService> services;
   discovery::swim::Settings protocol;  // the profile's, with what the file changes
   bool operator==(const Mesh&) const = default;
 };

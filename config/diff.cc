@@ -83,6 +83,8 @@ void diff_mesh(const std::optional<Mesh>& before, const std::optional<Mesh>& aft
   details.compare("profile", before->profile, after->profile);
   details.compare("protocol", before->protocol, after->protocol);
   add(changes, "mesh", details, true);
+  details.compare("service", before->services, after->services);
+  add(changes, "mesh", details);
 }
 
 void diff_tracing(const std::optional<Tracing>& before, const std::optional<Tracing>& after,
@@ -200,6 +202,7 @@ void diff_endpoint(const std::string& object, const Endpoint& before, const Endp
 void diff_cluster(const Cluster& before, const Cluster& after, const RouteComparer& comparer,
                   std::vector<Change>& changes) {
   Details details;
+  details.compare("discover", before.discover, after.discover);
   details.compare("balance", before.balance, after.balance);
   details.compare("timeouts", before.timeouts, after.timeouts);
   details.compare("limits", before.limits, after.limits);

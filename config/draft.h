@@ -31,6 +31,12 @@ struct FallbackReference {
   Where where;
 };
 
+// And a service of the mesh, or a cluster that looks for one there.
+struct ServiceReference {
+  std::string name;  // of the cluster
+  Where where;
+};
+
 struct Draft {
   explicit Draft(Report& problems, const Hooks& machine) : report(problems), hooks(machine) {}
 
@@ -46,6 +52,8 @@ struct Draft {
 
   std::vector<ClusterReference> references;
   std::vector<FallbackReference> fallbacks;
+  std::vector<ServiceReference> services;
+  std::vector<Where> discovers;
   std::vector<std::vector<Where>> hashes;  // beside `routes`: where `hash` stands
   Where admin;                             // of the admin address
   Where mesh;                              // of the mesh's

@@ -33,6 +33,14 @@ std::vector<std::string> outcomes(std::initializer_list<std::pair<bool, std::str
   return out;
 }
 
+void write_discover(TomlWriter& out, const discovery::swim::WantedSettings& wanted) {
+  std::string tags;
+  for (const std::string& tag : wanted.tags) tags += (tags.empty() ? "" : ", ") + toml_string(tag);
+  out.line(fmt::format("discover = {{ swim = {}, tags = [{}], role_tag = {}, port_tag = {}, port = {} }}",
+                       toml_string(wanted.service), tags, toml_string(wanted.role_tag),
+                       toml_string(wanted.port_tag), wanted.port));
+}
+
 void write_limits(TomlWriter& out, const ClusterLimits& limits) {
   out.table("cluster.limits");
   out.integer("connections", limits.connections);
@@ -166,6 +174,7 @@ void write_cluster(TomlWriter& out, const Cluster& cluster, const Config& config
   out.text("balance", word(cluster.balance.algorithm));
   out.number("bounded_load", cluster.balance.bounded_load);
   out.duration("slow_start", cluster.slow_start);
+  if (cluster.discover) write_discover(out, *cluster.discover);
   std::vector<std::string> endpoints;
   endpoints.reserve(cluster.endpoints.size());
   for (const auto& endpoint : cluster.endpoints) {
@@ -173,7 +182,7 @@ void write_cluster(TomlWriter& out, const Cluster& cluster, const Config& config
                                     toml_string(endpoint.name), endpoint.weight, toml_string(endpoint.zone),
                                     endpoint.priority));
   }
-  out.values("endpoints", endpoints);
+  if (!cluster.discover) out.values("endpoints", endpoints);
   out.table("cluster.timeouts");
   out.duration("connect", cluster.timeouts.connect);
   out.duration("idle", cluster.timeouts.idle);

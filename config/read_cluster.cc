@@ -62,7 +62,37 @@ Endpoint read_endpoint(const Item& item, Report& report) {
   return endpoint;
 }
 
+void read_discover(const TableReader& reader, Draft& draft, Cluster& cluster) {
+  const auto discover = reader.table("discover");
+  if (!discover.present()) return;
+  if (reader.has("endpoints"))
+    reader.problem("discover", "a cluster has endpoints or discovers them, remove one");
+  draft.discovers.push_back(reader.where("discover"));
+  auto& wanted = cluster.discover.emplace();
+  if (!discover.has("swim"))
+    discover.problem("swim", "there is nothing to look for, write swim = \"orders\"");
+  if (const auto name = discover.string("swim", "\"orders\"")) {
+    discover.complain("swim", check_name(*name));
+    wanted.service = *name;
+  }
+  for (const auto& item : discover.elements("tags", "[\"blue\"]")) {
+    const auto tag = read_string(item, "\"blue\"", reader.report());
+    if (!tag) continue;
+    if (const auto complaint = check_service_word(*tag)) reader.report().add(item.where, *complaint);
+    wanted.tags.push_back(*tag);
+  }
+  for (auto [key, out] : {std::pair("role_tag", &wanted.role_tag), std::pair("port_tag", &wanted.port_tag)}) {
+    if (const auto tag = discover.string(key, "\"role\"")) {
+      discover.complain(key, check_name(*tag));
+      *out = *tag;
+    }
+  }
+  discover.integer("port", wanted.port, 0, 65535);
+}
+
 void read_endpoints(const TableReader& reader, Draft& draft, Cluster& cluster) {
+  read_discover(reader, draft, cluster);
+  if (reader.has("discover") && !reader.has("endpoints")) return;
   if (!reader.has("endpoints")) {
     reader.problem("endpoints", "a cluster needs endpoints, write endpoints = [\"127.0.0.1:3000\"]");
     return;

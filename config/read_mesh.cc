@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/base64.h"
@@ -18,6 +19,7 @@ constexpr std::array kProfiles{Words{"lan", Profile::kLan}, Words{"wan", Profile
 
 constexpr std::string_view kKeyRemedy = "write one that `head -c 32 /dev/urandom | base64` prints";
 constexpr std::size_t kLongestLabel = 255;
+constexpr std::size_t kAnnounced = 512;
 
 discovery::swim::Settings settings_of(Profile profile) {
   switch (profile) {
@@ -113,6 +115,51 @@ void read_protocol(const TableReader& reader, discovery::swim::Settings& protoco
   reader.integer("packets_per_second", protocol.packets_per_second, 100, 1000000);
 }
 
+MeshService read_service(const TableReader& reader, Draft& draft) {
+  MeshService read;
+  discovery::swim::ServiceSettings& service = read.service;
+  service.zone = draft.config.runtime.zone;
+  if (!reader.has("name")) reader.problem("name", "a service needs a name, write name = \"orders\"");
+  if (const auto name = reader.string("name", "\"orders\"")) {
+    reader.complain("name", check_name(*name));
+    service.name = *name;
+  }
+  if (!reader.has("port")) reader.problem("port", "a service needs a port, write that of its listener");
+  reader.integer("port", service.port, 1, 65535);
+  reader.integer("weight", service.weight, 1, 65535);
+  if (const auto zone = reader.string("zone", "\"eu-1a\"")) service.zone = *zone;
+  if (!service.zone.empty()) reader.complain("zone", check_service_word(service.zone));
+  for (const auto& item : reader.elements("tags", "[\"blue\"]")) {
+    const auto tag = read_string(item, "\"blue\"", reader.report());
+    if (!tag) continue;
+    if (const auto complaint = check_service_word(*tag)) reader.report().add(item.where, *complaint);
+    service.tags.push_back(*tag);
+  }
+  if (const auto cluster = reader.string("cluster", "\"app\"")) {
+    read.cluster = *cluster;
+    draft.services.push_back({*cluster, reader.where("cluster")});
+  }
+  return read;
+}
+
+void read_services(const TableReader& reader, Draft& draft, Mesh& mesh) {
+  std::vector<discovery::swim::ServiceSettings> all;
+  for (const auto& item : reader.tables("service", "mesh.service")) {
+    const TableReader service(item.node, "mesh.service", item.where, reader.report());
+    mesh.services.push_back(read_service(service, draft));
+    const auto& name = mesh.services.back().service.name;
+    if (!name.empty() && std::ranges::find(all, name, &discovery::swim::ServiceSettings::name) != all.end()) {
+      service.problem("name", in_quotes(name) + " is announced already, give this one another name");
+    }
+    all.push_back(mesh.services.back().service);
+  }
+  if (const auto bytes = discovery::swim::announced_bytes(all); bytes > kAnnounced) {
+    reader.problem("service", fmt::format("a member can say {} bytes of itself, these services take {}, "
+                                          "shorten names and tags or leave some out",
+                                          kAnnounced, bytes));
+  }
+}
+
 }  // namespace
 
 void read_mesh(const TableReader& top, Draft& draft) {
@@ -134,6 +181,7 @@ void read_mesh(const TableReader& top, Draft& draft) {
     mesh.label = *std::move(label);
   }
   if (auto path = reader.string("snapshot", "\"/var/lib/remora/members\"")) mesh.snapshot = *std::move(path);
+  read_services(reader, draft, mesh);
   reader.choice<Profile>("profile", mesh.profile, kProfiles);
   mesh.protocol = settings_of(mesh.profile);
   read_protocol(reader.table("protocol"), mesh.protocol);
@@ -182,6 +230,15 @@ void write_mesh(TomlWriter& out, const Mesh& mesh, Secrets secrets) {
   out.duration("reconnect_timeout", protocol.reconnect_timeout);
   out.integer("members_max", protocol.members_max);
   out.integer("packets_per_second", protocol.packets_per_second);
+  for (const auto& [service, cluster] : mesh.services) {
+    out.element("mesh.service");
+    out.text("name", service.name);
+    out.integer("port", service.port);
+    out.integer("weight", service.weight);
+    out.text("zone", service.zone);
+    out.list("tags", service.tags);
+    if (!cluster.empty()) out.text("cluster", cluster);
+  }
 }
 
 }  // namespace remora::config

@@ -58,9 +58,19 @@ constexpr Keys kRouteRetry = {"attempts", "on",   "per_try_timeout", "backoff", 
 constexpr Keys kBackoff = {"base", "max"};
 constexpr Keys kHedge = {"after", "percentile"};
 
-constexpr Keys kCluster = {"name",         "endpoints",  "balance", "bounded_load",
-                           "timeouts",     "limits",     "breaker", "outlier",
-                           "health_check", "slow_start", "retry",   "adaptive_concurrency",
+constexpr Keys kCluster = {"name",
+                           "discover",
+                           "endpoints",
+                           "balance",
+                           "bounded_load",
+                           "timeouts",
+                           "limits",
+                           "breaker",
+                           "outlier",
+                           "health_check",
+                           "slow_start",
+                           "retry",
+                           "adaptive_concurrency",
                            "tls"};
 constexpr Keys kEndpoint = {"address", "weight", "zone", "priority"};
 constexpr Keys kClusterTimeouts = {"connect", "idle"};
@@ -105,8 +115,10 @@ constexpr Keys kRetry = {"attempts",        "on",   "per_try_timeout", "backoff"
 constexpr Keys kBudget = {"ratio", "min_per_second"};
 constexpr Keys kAdaptive = {"enabled", "initial", "min", "max", "interval", "tolerance", "smoothing"};
 
-constexpr Keys kMesh = {"node",     "bind",  "advertise", "join",    "key",
-                        "key_file", "label", "snapshot",  "profile", "protocol"};
+constexpr Keys kDiscover = {"swim", "tags", "role_tag", "port_tag", "port"};
+constexpr Keys kService = {"name", "port", "weight", "zone", "tags", "cluster"};
+constexpr Keys kMesh = {"node",  "bind",    "advertise", "join",    "key",     "key_file",
+                        "label", "service", "snapshot",  "profile", "protocol"};
 constexpr Keys kProtocol = {
     "probe_interval",     "probe_timeout",     "indirect_checks", "suspicion_mult",     "suspicion_max_mult",
     "awareness_max",      "retransmit_mult",   "gossip_nodes",    "gossip_interval",    "gossip_to_dead",
@@ -144,6 +156,7 @@ constexpr std::array kTables{
     TableKeys{"listener.route.rate_limit.key", "[listener.route.rate_limit.key]", kRateLimitKey},
     TableKeys{"cluster", "[[cluster]]", kCluster},
     TableKeys{"cluster.endpoints", "an element of endpoints", kEndpoint},
+    TableKeys{"cluster.discover", "[cluster.discover]", kDiscover},
     TableKeys{"cluster.timeouts", "[cluster.timeouts]", kClusterTimeouts},
     TableKeys{"cluster.tls", "[cluster.tls]", kClusterTls},
     TableKeys{"cluster.limits", "[cluster.limits]", kClusterLimits},
@@ -160,6 +173,7 @@ constexpr std::array kTables{
     TableKeys{"cluster.adaptive_concurrency", "[cluster.adaptive_concurrency]", kAdaptive},
     TableKeys{"mesh", "[mesh]", kMesh},
     TableKeys{"mesh.protocol", "[mesh.protocol]", kProtocol},
+    TableKeys{"mesh.service", "[[mesh.service]]", kService},
 };
 
 constexpr std::size_t kMostPlaces = 3;

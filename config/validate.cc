@@ -130,6 +130,23 @@ void resolve(Draft& draft) {
   }
 }
 
+// Whoever needs a mesh has one, and a service that depends on checks is checked.
+void check_services(Draft& draft) {
+  const ClusterNames names(draft);
+  for (const auto& reference : draft.services) {
+    const auto found = names.find(reference.name, reference.where);
+    if (!found || draft.config.clusters[*found].health_check) continue;
+    draft.report.add(reference.where,
+                     fmt::format("cluster {} has no [cluster.health_check], so nothing would ever "
+                                 "withdraw the service, add one or remove this key",
+                                 in_quotes(reference.name)));
+  }
+  if (draft.config.mesh) return;
+  for (const Where& where : draft.discovers) {
+    draft.report.add(where, "this looks for endpoints in the mesh, and there is none, add [mesh]");
+  }
+}
+
 bool hashing(const Cluster& cluster) {
   return cluster.balance.algorithm == lb::Algorithm::kRingHash ||
          cluster.balance.algorithm == lb::Algorithm::kMaglev;
@@ -221,6 +238,7 @@ void validate(Draft& draft) {
   check_listeners(draft);
   check_clusters(draft);
   resolve(draft);
+  check_services(draft);
   check_reachable(draft);
   if (draft.report.empty()) check_hashes(draft);
 }

@@ -127,6 +127,15 @@ Complaint check_name(std::string_view text) {
   return std::nullopt;
 }
 
+Complaint check_service_word(std::string_view text) {
+  if (!text.empty() && text.size() <= kLongestName &&
+      std::ranges::all_of(text, discovery::swim::fits_service)) {
+    return std::nullopt;
+  }
+  return fmt::format("{} does not fit into gossip, write 1 to {} visible ASCII characters without , and ;",
+                     in_quotes(text), kLongestName);
+}
+
 std::expected<Address, std::string> parse_listen_address(std::string_view text) {
   if (text.starts_with(kUnix)) return parse_unix(text);
   const auto parts = parse_host_port(text);

@@ -19,6 +19,10 @@ using Complaint = std::optional<std::string>;
 // Of a listener, a cluster, a zone: 1 to 128 bytes without control characters.
 Complaint check_name(std::string_view text);
 
+// What a member of the mesh says of a service besides its name: a zone, a tag. Visible ASCII without comma
+// and semicolon.
+Complaint check_service_word(std::string_view text);
+
 // An address to listen on: an IP literal with a port, 0 included, or a Unix socket.
 std::expected<Address, std::string> parse_listen_address(std::string_view text);
 

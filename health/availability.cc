@@ -35,6 +35,16 @@ Why availability(const Sources& sources, bool panic) {
   return Why::kAvailable;
 }
 
+const char* to_string(Sources::Member member) {
+  switch (member) {
+    case Sources::Member::kNone: return "";
+    case Sources::Member::kAlive: return "alive";
+    case Sources::Member::kSuspect: return "suspect";
+    case Sources::Member::kGone: return "gone";
+  }
+  return "";
+}
+
 const char* to_string(Why why) {
   switch (why) {
     case Why::kAvailable: return "available";

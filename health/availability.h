@@ -34,7 +34,8 @@ bool in_panic(std::span<const Sources> endpoints, double panic_below);
 // traffic before the first check, unless none can pass.
 Why availability(const Sources& sources, bool panic);
 
-// One word, for logs and pages.
+// One word each, for logs and pages; "" for kNone.
+const char* to_string(Sources::Member member);
 const char* to_string(Why why);
 
 }  // namespace remora::health

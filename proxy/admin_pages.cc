@@ -87,6 +87,8 @@ void add_view(Json& page, const EndpointView* view, bool cluster_breaker) {
   page["unavailable_because"] = why == Why::kAvailable ? Json() : Json(to_string(why));
   page["share"] = view != nullptr ? Json(view->share) : Json();
   page["draining"] = view != nullptr ? Json(view->draining) : Json();
+  const bool of_mesh = view != nullptr && view->member != health::Sources::Member::kNone;
+  page["member"] = of_mesh ? Json(to_string(view->member)) : Json();
   page["breaker"] = view != nullptr && !cluster_breaker
                         ? describe_breaker(view->breaker, view->breaker_changed_ago, view->breaker_opens_for)
                         : Json();

@@ -29,6 +29,7 @@ namespace remora::proxy {
 //     "endpoints": [{
 //       "name", "address", "zone", "weight", "priority",
 //       "available", "unavailable_because" (null: available), "share" (of its weight), "draining",
+//       "member" (of the mesh: "alive", "suspect"; null: of none),
 //       "breaker": {"state", "forced", "reason" (of the last transition), "changed_seconds_ago",
 //         "probes_in_seconds" (null: not open, or until told), "openings", "consecutive_failures",
 //         "probes_in_flight", "window": {"total", "failed", "slow"}}; null: the cluster's decides,

@@ -2,6 +2,7 @@
 #include "proxy/cluster.h"
 
 #include <algorithm>
+#include <limits>
 #include <string_view>
 #include <unordered_map>
 
@@ -13,6 +14,9 @@ namespace remora::proxy {
 namespace {
 
 using breaker::CircuitBreaker;
+
+// Behind whatever the configuration says: a member that the mesh suspects.
+constexpr std::uint32_t kLastResort = std::numeric_limits<std::uint32_t>::max();
 
 bool limits_connections(const config::Cluster& settings) {
   return settings.limits.connections != 0 || settings.limits.endpoint_connections != 0;
@@ -178,7 +182,8 @@ void Cluster::refresh_candidates() {
     const TimePoint since = endpoint.info.state->ramps_since();
     if (since != TimePoint{}) ramps_until_ = std::max(ramps_until_, since + settings_->slow_start);
     standings.push_back(
-        {.priority = endpoint.info.priority,
+        {.priority =
+             sources_[i].member == health::Sources::Member::kSuspect ? kLastResort : endpoint.info.priority,
          .local_zone = !config_->runtime.zone.empty() && endpoint.info.zone == config_->runtime.zone,
          .available = available});
   }

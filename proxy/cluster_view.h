@@ -50,6 +50,7 @@ struct EndpointView {
   std::optional<ActiveCheck> check;           // nullopt: not checked
   std::optional<Outlier> outlier;             // nullopt: not watched
   std::optional<LastFailure> last_failure;    // of an attempt; nullopt: none yet
+  health::Sources::Member member = health::Sources::Member::kNone;
 };
 
 // A limit and how much of it is used. 0 = unlimited, and then nobody counts; but of pending requests, 0 =

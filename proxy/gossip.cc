@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 #include <utility>
 
 #include "base/log.h"
@@ -15,9 +16,6 @@ namespace {
 
 constexpr int kPortAttempts = 32;        // until a port is free for both UDP and TCP
 constexpr Duration kRememberAfter = 1s;  // changes come in swarms
-
-// The tag by which a member of ours is known, and the version of what else it says.
-Tags own_tags() { return {{"remora", "1"}}; }
 
 std::string describe(Change change, std::string_view source) {
   if (source.empty()) return {};
@@ -58,6 +56,7 @@ Gossip::Gossip(Env& env, const config::Mesh& settings, std::uint64_t seed, Ways 
              .alone = [this] { return alone(); },
              .ask = [this](const Address& address) { exchange(to_peer(address), true); },
              .settled = [this] { ways_.settled(); }}),
+      meta_(encode_tags(discovery::swim::announce({}))),
       nonces_(seed),
       nonce_prefix_(nonces_.next()) {}
 
@@ -97,8 +96,7 @@ Result<void> Gossip::bind_sockets() {
 void Gossip::start() {
   Effects& effects = *this;
   membership_ = std::make_unique<Membership>(
-      settings_.protocol,
-      Membership::Identity{.name = name_, .peer = to_peer(advertised_), .meta = encode_tags(own_tags())},
+      settings_.protocol, Membership::Identity{.name = name_, .peer = to_peer(advertised_), .meta = meta_},
       wire_, effects, env_.random, env_.now());
   log_info("mesh", {{"node", name_},
                     {"address", advertised_.to_string()},
@@ -107,9 +105,56 @@ void Gossip::start() {
   after();
 }
 
+void Gossip::announce(std::vector<ServiceSettings> services) {
+  std::string meta = encode_tags(discovery::swim::announce(services));
+  if (meta == meta_ || leaving_) return;
+  meta_ = std::move(meta);
+  if (membership_ == nullptr) return;
+  std::string names;
+  for (const ServiceSettings& service : services) names += (names.empty() ? "" : " ") + service.name;
+  log_info("announced in the mesh", {{"services", names.empty() ? "-" : names}});
+  membership_->update(meta_, env_.now());
+  changed_ = true;
+  after();
+}
+
+void Gossip::add_endpoints(const config::Config& config,
+                           std::vector<std::vector<ResolvedEndpoint>>& lists) const {
+  if (membership_ == nullptr) return;
+  for (std::size_t i = 0; i < config.clusters.size(); ++i) {
+    if (!config.clusters[i].discover) continue;
+    const WantedSettings& wanted = *config.clusters[i].discover;
+    membership_->each([&](const Member& member) {
+      if (&member == &membership_->self()) return;
+      if (member.state != State::kAlive && member.state != State::kSuspect) return;
+      // Most of a large pool serve something else; they need not be decoded.
+      if (!member.meta.contains(wanted.service)) return;
+      const auto service = find_service(decode_tags(member.meta), wanted);
+      if (!service) return;
+      Address address = to_address(member.peer);
+      address.set_port(service->port);
+      lists[i].push_back({.name = address.to_string(),
+                          .address = address,
+                          .weight = service->weight,
+                          .zone = service->zone,
+                          .priority = 0,
+                          .state = nullptr,
+                          .member = member.state == State::kAlive ? health::Sources::Member::kAlive
+                                                                  : health::Sources::Member::kSuspect});
+    });
+    // The order of the members changes all the time. An address counts once, as the best that is said of it:
+    // who came back under another name is alive, although its former self is still suspected.
+    std::ranges::sort(lists[i], {},
+                      [](const ResolvedEndpoint& e) { return std::tie(e.name, e.member, e.weight, e.zone); });
+    const auto again = std::ranges::unique(lists[i], {}, &ResolvedEndpoint::name);
+    lists[i].erase(again.begin(), again.end());
+  }
+}
+
 void Gossip::leave(std::function<void()> left) {
   if (membership_ == nullptr) return left();
   left_ = std::move(left);
+  leaving_ = true;
   log_info("leaving the mesh");
   join_.stop();
   env_.wheel.arm_in(goodbye_timer_, kGoodbye);
@@ -135,6 +180,7 @@ void Gossip::after() {
     goodbye_timer_.cancel();
     on_goodbye();
   }
+  if (std::exchange(changed_, false) && !tell_timer_.armed()) env_.wheel.arm_in(tell_timer_, kTellAfter);
 }
 
 void Gossip::on_datagram(const Address& from, std::string_view bytes) {
@@ -242,6 +288,7 @@ void Gossip::on_user(std::string_view message) {
 void Gossip::on_change(const Member& member, Change change, std::string_view source) {
   if (change == Change::kSuspected) ++counted_.suspicions;
   if (change == Change::kFailed) ++counted_.failures;
+  changed_ = true;
   if (!settings_.snapshot.empty() && !remember_timer_.armed()) {
     env_.wheel.arm_in(remember_timer_, kRememberAfter);
   }

@@ -7,6 +7,8 @@
 //
 // Destroyed without leave(), it has failed in the eyes of the others.
 //
+// Members say of themselves what they like: find_service() takes one of each at most, at its address.
+//
 // Bounds: kAccepted connections accepted at a time, more wait in the backlog; kHeld bytes of all connections
 // together. What the protocol holds is bounded in discovery/swim/.
 //
@@ -24,11 +26,13 @@
 #include "breaker/rate_limiter.h"
 #include "discovery/swim/membership.h"
 #include "discovery/swim/serf.h"
+#include "discovery/swim/service.h"
 #include "proxy/env.h"
 #include "proxy/event_ring.h"
 #include "proxy/gossip_join.h"
 #include "proxy/gossip_stream.h"
 #include "proxy/mesh_view.h"
+#include "proxy/snapshot.h"
 
 namespace remora::proxy {
 
@@ -40,6 +44,7 @@ class Gossip final : private discovery::swim::Effects,
   static constexpr std::size_t kAccepted = 128;
   static constexpr std::size_t kHeld = std::size_t{64} << 20U;
   static constexpr Duration kGoodbye = 5s;
+  static constexpr Duration kTellAfter = 20ms;
 
   struct Ways {
     GossipJoin::Resolve resolve;
@@ -47,6 +52,9 @@ class Gossip final : private discovery::swim::Effects,
     std::function<void(Event)> tell;
     // settled() has become true.
     std::function<void()> settled;
+    // add_endpoints() may say something else than before. From an event of its own, once for all that came
+    // within kTellAfter: what a pool that falls apart, or a hostile one, costs the workers has this bound.
+    std::function<void()> changed;
   };
 
   // `seed`: from the operating system, of this process alone; the nonces of encryption begin with it.
@@ -61,6 +69,13 @@ class Gossip final : private discovery::swim::Effects,
   void start();
   // `left` is called once, later or now.
   void leave(std::function<void()> left);
+
+  // What this process serves now; the others hear of it at once if it is something else than before.
+  void announce(std::vector<discovery::swim::ServiceSettings> services);
+
+  // Adds to the lists of those clusters that discover in the mesh who is there: alive, or suspected.
+  // Not ourselves: a request that came back to this process would look like a loop (Via), and be refused.
+  void add_endpoints(const config::Config& config, std::vector<std::vector<ResolvedEndpoint>>& lists) const;
 
   // The first attempt to find the pool has ended, well or not.
   bool settled() const { return join_.settled(); }
@@ -98,6 +113,7 @@ class Gossip final : private discovery::swim::Effects,
   void wake();
   void after();
   void on_goodbye();
+  void tell_changed() { ways_.changed(); }
 
   Env& env_;
   const config::Mesh settings_;
@@ -113,6 +129,8 @@ class Gossip final : private discovery::swim::Effects,
   SlotList<GossipStream> streams_;
   std::size_t accepted_ = 0;
   std::size_t held_ = 0;
+  std::string meta_;      // as announced
+  bool changed_ = false;  // in this call of the membership
 
   Random nonces_;
   std::uint64_t nonce_prefix_;
@@ -126,10 +144,12 @@ class Gossip final : private discovery::swim::Effects,
   breaker::TokenBucket log_lines_{{.requests = 20, .per = 1s, .burst = 200}};
   std::uint64_t log_lines_left_out_ = 0;
   bool remember_failed_ = false;
+  bool leaving_ = false;
   std::function<void()> left_;
   MemberTimer<Gossip, &Gossip::wake> timer_{*this};
   MemberTimer<Gossip, &Gossip::remember> remember_timer_{*this};
   MemberTimer<Gossip, &Gossip::on_goodbye> goodbye_timer_{*this};
+  MemberTimer<Gossip, &Gossip::tell_changed> tell_timer_{*this};
 };
 
 }  // namespace remora::proxy

@@ -55,6 +55,9 @@ void add_health(MetricFamilies& out, const Views& views) {
       out.add({{"cluster", cluster.name}, {"endpoint", endpoint.address}, {"source", source}}, well);
     };
     if (endpoint.check) add("active", endpoint.check->state == health::Checker::State::kPassing);
+    if (endpoint.member != health::Sources::Member::kNone) {
+      add("member", endpoint.member == health::Sources::Member::kAlive);
+    }
     if (endpoint.outlier) add("outlier", !endpoint.outlier->ejected);
     if (!cluster.cluster_breaker) add("breaker", endpoint.breaker.phase == CircuitBreaker::Phase::kClosed);
   });

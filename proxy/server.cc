@@ -73,7 +73,14 @@ Server::Server(config::Config config, Load load)
                     .to_workers = [this](const ClusterState& cluster,
                                          std::uint64_t workers) { tell_workers_of_room(cluster, workers); },
                     .settled = [this] { announce_when_ready(); },
-                    .tell = [this](Event event) { events_.add(std::move(event)); }})),
+                    .tell =
+                        [this](Event event) {
+                          // In an event of its own: what comes of it may end the check whose event this is.
+                          const bool counts =
+                              event.kind == Event::Kind::kHealthCheck || event.kind == Event::Kind::kOrder;
+                          events_.add(std::move(event));
+                          if (counts && gossip_) loop_.post([this] { announce_services(); });
+                        }})),
       exporter_(env_,
                 {.resolve = [this](const std::string& host,
                                    auto callback) { return resolver_.resolve(host, std::move(callback)); },
@@ -201,7 +208,7 @@ Result<void> Server::bind_listeners() {
   tls_.use();
   Snapshot next{.generation = 1,
                 .config = config_,
-                .endpoints = dns_.resolved(*config_),
+                .endpoints = resolved(),
                 .clusters = {},
                 .listeners = {},
                 .rates = {},
@@ -245,8 +252,25 @@ Result<void> Server::bind_mesh() {
       Gossip::Ways{.resolve = [this](const std::string& host,
                                      auto callback) { return resolver_.resolve(host, std::move(callback)); },
                    .tell = [this](Event event) { events_.add(std::move(event)); },
-                   .settled = [this] { announce_when_ready(); }});
+                   .settled = [this] { announce_when_ready(); },
+                   .changed = [this] { on_endpoints_changed(); }});
   return gossip_->bind();
+}
+
+// Each while its cluster's checks pass.
+void Server::announce_services() {
+  if (!gossip_ || !config_->mesh) return;
+  std::vector<discovery::swim::ServiceSettings> services;
+  for (const auto& [service, cluster] : config_->mesh->services) {
+    if (cluster.empty() || supervisor_->passes(cluster)) services.push_back(service);
+  }
+  gossip_->announce(std::move(services));
+}
+
+std::vector<std::vector<ResolvedEndpoint>> Server::resolved() const {
+  auto endpoints = dns_.resolved(*config_);
+  if (gossip_) gossip_->add_endpoints(*config_, endpoints);
+  return endpoints;
 }
 
 void Server::run() {
@@ -266,6 +290,7 @@ void Server::run() {
     exporter_.set(config_);
     if (config_->overload.memory > 0) measure_memory();
     dns_.watch(*config_);
+    announce_services();
     if (gossip_) gossip_->start();
     on_endpoints_changed();
     watch_file();
@@ -281,6 +306,7 @@ void Server::run() {
 
 void Server::on_endpoints_changed() {
   publish();
+  announce_services();  // the last endpoint that passed its checks may have gone
   announce_when_ready();
   reloader_.on_names();
 }
@@ -308,7 +334,7 @@ void Server::take_over(std::shared_ptr<const config::Config> config, std::vector
   tls_.use();
   Snapshot next{.generation = snapshot_->generation + 1,
                 .config = config_,
-                .endpoints = dns_.resolved(*config_),
+                .endpoints = resolved(),
                 .clusters = {},
                 .listeners = {},
                 .rates = {},
@@ -318,6 +344,7 @@ void Server::take_over(std::shared_ptr<const config::Config> config, std::vector
   snapshot_ = std::make_shared<const Snapshot>(std::move(next));
   exporter_.set(config_);
   if (config_->overload.memory > 0 && !memory_timer_.armed()) measure_memory();
+  loop_.post([this] { announce_services(); });
   watch_file();
   watch_application();
   taken_over_ = std::move(taken_over);
@@ -359,7 +386,7 @@ void Server::tell_workers_of_room(const ClusterState& cluster, std::uint64_t wor
 }
 
 void Server::publish() {
-  auto endpoints = dns_.resolved(*config_);
+  auto endpoints = resolved();
   Snapshot next = *snapshot_;
   ++next.generation;
   next.endpoints = std::move(endpoints);

@@ -92,6 +92,8 @@ class Server final : public AdminSource {
   Result<void> bind_admin();
   Result<void> bind_listeners();
   Result<void> bind_mesh();
+  void announce_services();
+  std::vector<std::vector<ResolvedEndpoint>> resolved() const;
   Result<void> check_port(const config::Listener& listener);
   std::string reload_refusal() const;
   void take_over(std::shared_ptr<const config::Config> config, std::vector<Address> addresses,

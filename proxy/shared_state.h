@@ -68,6 +68,7 @@ struct EndpointState : std::enable_shared_from_this<EndpointState> {
   // What speaks for and against it at this instant.
   health::Sources sources(TimePoint now) const {
     return {.active = active.load(std::memory_order_relaxed),
+            .member = member.load(std::memory_order_relaxed),
             .ejected = ejected.load(std::memory_order_relaxed),
             .breaker_open = !breaker.may_enter(now),
             .draining = draining.load(std::memory_order_relaxed)};
@@ -85,6 +86,7 @@ struct EndpointState : std::enable_shared_from_this<EndpointState> {
 
   // Written by the control thread, then ClusterState::changed().
   std::atomic<health::Sources::Active> active;
+  std::atomic<health::Sources::Member> member{health::Sources::Member::kNone};
   std::atomic<bool> ejected{false};
   std::atomic<bool> draining{false};
 

@@ -24,7 +24,13 @@ struct ResolvedEndpoint {
   std::string zone;
   std::uint32_t priority = 0;
   std::shared_ptr<EndpointState> state;
-  bool operator==(const ResolvedEndpoint&) const = default;
+  // What the mesh thinks of its member; kept in the state, where it changes without a new snapshot: two that
+  // differ in it only are equal.
+  health::Sources::Member member = health::Sources::Member::kNone;
+  bool operator==(const ResolvedEndpoint& other) const {
+    return name == other.name && address == other.address && weight == other.weight && zone == other.zone &&
+           priority == other.priority && state == other.state;
+  }
 };
 
 struct Snapshot {

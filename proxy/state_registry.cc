@@ -49,6 +49,7 @@ StateRegistry::Cluster StateRegistry::adopt(const config::Cluster& settings, Clu
       any_checked = any_checked || active == Active::kPassing || active == Active::kFailing;
     }
   }
+  bool ranks_moved = false;
   for (ResolvedEndpoint& endpoint : endpoints) {
     const auto same = before.find(endpoint.address.to_string());
     if (same != before.end()) {
@@ -59,10 +60,12 @@ StateRegistry::Cluster StateRegistry::adopt(const config::Cluster& settings, Clu
       if (!before.empty()) endpoint.state->recovered(now);
       if (!any_checked) endpoint.state->active.store(Active::kNone, std::memory_order_relaxed);
     }
+    const auto member = endpoint.state->member.exchange(endpoint.member, std::memory_order_relaxed);
+    ranks_moved = ranks_moved || (same != before.end() && member != endpoint.member);
     cluster.endpoints.push_back({endpoint.name, endpoint.address, endpoint.state});
   }
   // After the endpoints: whoever waits for a place looks at all of it again.
-  if (new_settings) cluster.state->changed();
+  if (new_settings || ranks_moved) cluster.state->changed();
   return cluster;
 }
 

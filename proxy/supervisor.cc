@@ -249,6 +249,7 @@ EndpointView Supervisor::view_of(const StateRegistry::Cluster& cluster,
                     .check = {},
                     .outlier = {},
                     .last_failure = {}};
+  view.member = state.member.load(std::memory_order_relaxed);
   view.breaker_changed_ago = ago(view.breaker.changed_at, now);
   view.breaker_opens_for = left(view.breaker.open_until, now);
   if (const auto* standing = watch.standing(state)) view.outlier = proxy::view_of(*standing, now);
@@ -258,6 +259,18 @@ EndpointView Supervisor::view_of(const StateRegistry::Cluster& cluster,
         .outcome = seen->outcome, .ago = std::max<Duration>(now - seen->at, Duration::zero())};
   }
   return view;
+}
+
+bool Supervisor::passes(std::string_view cluster) const {
+  const auto& clusters = registry_.clusters();
+  const auto found =
+      std::ranges::find_if(clusters, [&](const auto& c) { return c.settings->name == cluster; });
+  return found != clusters.end() &&
+         std::ranges::any_of(found->endpoints, [](const StateRegistry::Endpoint& endpoint) {
+           return endpoint.state->active.load(std::memory_order_relaxed) ==
+                      health::Sources::Active::kPassing &&
+                  !endpoint.state->draining.load(std::memory_order_relaxed);
+         });
 }
 
 std::vector<ClusterView> Supervisor::view() const {

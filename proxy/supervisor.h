@@ -52,6 +52,9 @@ class Supervisor final : private ClusterState::Events, private Prober::Listener 
   enum class Refused : std::uint8_t { kNoCluster, kNoEndpoint, kNoSuchBreaker, kBreakerOff };
   std::optional<Refused> obey(std::string_view cluster, std::string_view address, Order order);
 
+  // Some endpoint of this cluster passes its active checks, and the operator drains it not.
+  bool passes(std::string_view cluster) const;
+
   // Everything known, for pages and metrics.
   std::vector<ClusterView> view() const;
 

@@ -132,6 +132,16 @@ TEST_CASE("every kind of change is named, and so is its way back") {
   }
 }
 
+TEST_CASE("services and the search for them change without a restart") {
+  const Config before = load(with("", "[mesh]\n"));
+  const Config serving = load(with("", "[mesh]\n[[mesh.service]]\nname = \"s\"\nport = 1\n"));
+  CHECK(lines(before, serving) == std::vector<std::string>{"changed mesh: service"});
+  std::string text = with("endpoints = [\"10.0.0.3:80\"]", "discover = { swim = \"s\" }") + "[mesh]\n";
+  const Config found = load(text);
+  CHECK(lines(before, found) ==
+        std::vector<std::string>{"changed cluster b: discover", "removed endpoint 10.0.0.3:80 of cluster b"});
+}
+
 TEST_CASE("what changes in the mesh takes a restart, and no key is told") {
   const Config before = load(with("", "[mesh]\nnode = \"a\"\n"));
   const Config after = load(with("", R"([mesh]

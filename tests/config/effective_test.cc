@@ -307,6 +307,16 @@ TEST_CASE("what health checks send may be a credential and is masked") {
   CHECK(path("") == "path = \"/ready\"");
 }
 
+TEST_CASE("services, and clusters that discover them, are a part of the effective configuration") {
+  round_trip(
+      listener("") +
+      "health_check = {}\n[[cluster]]\nname = \"orders\"\ndiscover = { swim = \"orders\", tags = [\"a\", "
+      "\"b\"], role_tag = \"r\", port_tag = \"p\", port = 7 }\n[mesh]\n[[mesh.service]]\nname = \"s\"\nport "
+      "= "
+      "1\n[[mesh.service]]\nname = \"t\"\nport = 2\nweight = 3\nzone = \"z\"\ntags = [\"x\"]\ncluster = "
+      "\"app\"\n");
+}
+
 TEST_CASE("the mesh is a part of the effective configuration, and its key is not") {
   round_trip(top(kMesh));
   round_trip(top("[mesh]\nkey_file = \"/k\"\nadvertise = \"10.0.0.1\"\nprofile = \"wan\""));

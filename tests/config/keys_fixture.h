@@ -87,6 +87,10 @@ protocol = "tcp"
 #mesh
 [mesh.protocol]
 #mesh.protocol
+[[mesh.service]]
+name = "s"
+port = 80
+#mesh.service
 )";
 
 struct Row {

@@ -5,11 +5,13 @@
 #include <vector>
 
 #include "tests/config/keys_fixture.h"
+#include "tests/config/keys_of_traffic.h"
 
 namespace remora::config::fixture {
 
 inline const std::vector<Row> kKeysOfMesh{
-    {"", "mesh", "[mesh]\n#mesh\n[mesh.protocol]", "", "", "[mesh]"},
+    {"", "mesh", "[mesh]\n#mesh\n[mesh.protocol]\n#mesh.protocol\n[[mesh.service]]\nname = \"s\"\nport = 80",
+     "", "", "[mesh]"},
     {"mesh", "node", "#mesh", "", "", R"(node = "a")"},
     {"mesh", "bind", "#mesh", "", R"(bind = "0.0.0.0:7946")", R"(bind = "[::]:7946")"},
     {"mesh", "advertise", "#mesh", "", "", R"(advertise = "10.0.0.1")"},
@@ -19,6 +21,24 @@ inline const std::vector<Row> kKeysOfMesh{
     {"mesh", "label", "#mesh", "", R"(label = "")", R"(label = "production")"},
     {"mesh", "snapshot", "#mesh", "", R"(snapshot = "")", R"(snapshot = "/var/lib/remora/members")"},
     {"mesh", "profile", "#mesh", "", R"(profile = "lan")", R"(profile = "wan")"},
+    {"mesh", "service", "#mesh.service", "", "", "[[mesh.service]]\nname = \"t\"\nport = 81"},
+    {"mesh.service", "name", R"(name = "s")", R"(name = "s")", "", R"(name = "other")"},
+    {"mesh.service", "port", "port = 80", "port = 80", "", "port = 81"},
+    {"mesh.service", "weight", "#mesh.service", "", "weight = 1", "weight = 2"},
+    {"mesh.service", "zone", "#mesh.service", "", R"(zone = "")", R"(zone = "eu-1a")"},
+    {"mesh.service", "tags", "#mesh.service", "", "tags = []", R"(tags = ["blue", "v=2"])"},
+    {"mesh.service", "cluster", "#mesh.service", "", "", R"(cluster = "tcp")"},
+    {"cluster", "discover", kEndpoints, kEndpoints, "", R"(discover = { swim = "orders" })"},
+    {"cluster.discover", "swim", kEndpoints, R"(discover = { swim = "a" })", "",
+     R"(discover = { swim = "b" })"},
+    {"cluster.discover", "tags", kEndpoints, R"(discover = { swim = "a" })",
+     R"(discover = { swim = "a", tags = [] })", R"(discover = { swim = "a", tags = ["blue"] })"},
+    {"cluster.discover", "role_tag", kEndpoints, R"(discover = { swim = "a" })",
+     R"(discover = { swim = "a", role_tag = "role" })", R"(discover = { swim = "a", role_tag = "app" })"},
+    {"cluster.discover", "port_tag", kEndpoints, R"(discover = { swim = "a" })",
+     R"(discover = { swim = "a", port_tag = "port" })", R"(discover = { swim = "a", port_tag = "http" })"},
+    {"cluster.discover", "port", kEndpoints, R"(discover = { swim = "a" })",
+     R"(discover = { swim = "a", port = 0 })", R"(discover = { swim = "a", port = 80 })"},
     {"mesh", "protocol", "#mesh.protocol", "", "", "gossip_nodes = 4"},
     {"mesh.protocol", "probe_interval", "#mesh.protocol", "", R"(probe_interval = "1s")",
      R"(probe_interval = "2s")"},

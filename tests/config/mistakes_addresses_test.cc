@@ -199,6 +199,41 @@ TEST_CASE("endpoints are checked") { expect(kEndpointsAreChecked); }
 
 namespace {
 
+const std::string kServe = "[mesh]\n[[mesh.service]]\n";
+
+const std::vector<Mistake> kOfServices{
+    {top, kServe + "port = 0",
+     R"(2: mesh.service#1.name: a service needs a name, write name = "orders"
+3: mesh.service#1.port: 0 is out of range, write a whole number from 1 to 65535)"},
+    {top, kServe + "name = \"s\"\nweight = 0",
+     "2: mesh.service#1.port: a service needs a port, write that of its listener\n"
+     "4: mesh.service#1.weight: 0 is out of range, write a whole number from 1 to 65535"},
+    {top, kServe + "name = \"s\"\nport = 1\nzone = \"a;b\"\ntags = [\"a,b\", \"\"]",
+     R"(5: mesh.service#1.zone: "a;b" does not fit into gossip, write 1 to 128 visible ASCII characters without , and ;
+6: mesh.service#1.tags#1: "a,b" does not fit into gossip, write 1 to 128 visible ASCII characters without , and ;
+6: mesh.service#1.tags#2: "" does not fit into gossip, write 1 to 128 visible ASCII characters without , and ;)"},
+    {top, kServe + "name = \"s\"\nport = 1\n[[mesh.service]]\nname = \"s\"\nport = 2",
+     R"(6: mesh.service#2.name: "s" is announced already, give this one another name)"},
+    {top, kServe + "name = \"s\"\nport = 1\ncluster = \"app\"",
+     R"(5: mesh.service#1.cluster: cluster "app" has no [cluster.health_check], so nothing would ever withdraw the service, add one or remove this key)"},
+    {top, kServe + "name = \"s\"\nport = 1\ncluster = \"ap\"",
+     R"(5: mesh.service#1.cluster: there is no cluster "ap", did you mean "app"?)"},
+    {top,
+     kServe + "name = \"" + std::string(120, 'n') + "\"\nport = 1\ntags = [\"" + std::string(128, 'a') +
+         "\", \"" + std::string(128, 'b') + "\", \"" + std::string(120, 'c') + "\"]",
+     "2: mesh.service: a member can say 512 bytes of itself, these services take 523, shorten names and tags "
+     "or "
+     "leave some out"},
+    {cluster, "name = \"app\"\ndiscover = { swim = \"orders\" }",
+     "7: cluster.app.discover: this looks for endpoints in the mesh, and there is none, add [mesh]"},
+    {cluster, "name = \"app\"\nendpoints = [\"a:1\"]\ndiscover = { swim = \"orders\" }\n[mesh]",
+     "8: cluster.app.discover: a cluster has endpoints or discovers them, remove one"},
+    {cluster, "name = \"app\"\ndiscover = { tags = [\"a,\"], port = 70000 }\n[mesh]",
+     R"(7: cluster.app.discover.swim: there is nothing to look for, write swim = "orders"
+7: cluster.app.discover.tags#1: "a," does not fit into gossip, write 1 to 128 visible ASCII characters without , and ;
+7: cluster.app.discover.port: 70000 is out of range, write a whole number from 0 to 65535)"},
+};
+
 const std::vector<Mistake> kOfTheMesh{
     {top, "[mesh]\nbind = \"unix:/run/mesh\"",
      "2: mesh.bind: gossip goes over UDP and TCP, write an IP address and a port"},
@@ -228,3 +263,4 @@ const std::vector<Mistake> kOfTheMesh{
 }  // namespace
 
 TEST_CASE("mistakes in the mesh's addresses and keys are told, keys are not") { expect(kOfTheMesh); }
+TEST_CASE("mistakes in services and in the search for them are told") { expect(kOfServices); }

@@ -69,9 +69,14 @@ body = "x")",
      "[listener.route.retry]"},
     {cluster, R"(name = "app"
 endpoints = ["a:1"]
-discover = "dns")",
-     "8: cluster.app.discover: unknown key, the keys here are name, endpoints, balance, bounded_load, "
-     "timeouts, limits, breaker, outlier, health_check, slow_start, retry, adaptive_concurrency, tls"},
+discovery = { swim = "a" })",
+     R"(8: cluster.app.discovery: unknown key, did you mean "discover"?)"},
+    {cluster, R"(name = "app"
+endpoints = ["a:1"]
+locality = "x")",
+     "8: cluster.app.locality: unknown key, the keys here are name, discover, endpoints, balance, "
+     "bounded_load, timeouts, limits, breaker, outlier, health_check, slow_start, retry, "
+     "adaptive_concurrency, tls"},
     {cluster, R"(name = "app"
 endpoints = [{ address = "a:1", wieght = 2 }])",
      R"(7: cluster.app.endpoints#1.wieght: unknown key, did you mean "weight"?)"},
@@ -107,8 +112,9 @@ open_for = "1s")",
     {cluster, R"(name = "app"
 endpoints = ["a:1"]
 max_requests = 5)",
-     "8: cluster.app.max_requests: unknown key, the keys here are name, endpoints, balance, bounded_load, "
-     "timeouts, limits, breaker, outlier, health_check, slow_start, retry, adaptive_concurrency, tls"},
+     "8: cluster.app.max_requests: unknown key, the keys here are name, discover, endpoints, balance, "
+     "bounded_load, timeouts, limits, breaker, outlier, health_check, slow_start, retry, "
+     "adaptive_concurrency, tls"},
     {cluster, R"(name = "app"
 endpoints = ["a:1"]
 health_check = { url = "/" })",

@@ -6,7 +6,8 @@ import os
 import pathlib
 import signal
 
-from harness import TestCase, eventually, main, metric_sum, run_remora, show_address
+from harness import TestCase, eventually, fetch, main, metric_sum, named, run_remora, show_address
+from serf_test import free_port
 
 PATIENCE = 60
 QUICK = """
@@ -123,6 +124,84 @@ class Mesh(TestCase):
         done = run_remora("reload", "--admin", admin)
         self.assertIn("added mesh (takes effect at restart)", done.stdout)
         self.assertFalse(members(alone)["enabled"])
+
+
+class Services(TestCase):
+    """`a` asks for a service; the sidecars of `b` and `c` serve it while their applications are well."""
+
+    def sidecar(self, node, number, seed, app):
+        port = free_port(f"127.0.0.{number}")
+        return self.remora(f"""
+[admin]
+address = "127.0.0.1:0"
+[[listener]]
+name = "in"
+address = "127.0.0.{number}:{port}"
+[[listener.route]]
+cluster = "app"
+[[cluster]]
+name = "app"
+endpoints = ["{app.endpoint}"]
+health_check = {{ protocol = "tcp", interval = "100ms", rise = 1, fall = 1 }}
+[mesh]
+node = "{node}"
+bind = "127.0.0.{number}:0"
+join = ["{seed}"]
+[[mesh.service]]
+name = "orders"
+port = {port}
+cluster = "app"
+tags = ["{node}"]
+{QUICK}
+"""), f"127.0.0.{number}:{port}"
+
+    def found(self, remora, state=("alive",)):
+        clusters = json.loads(remora.admin("/clusters").body)["clusters"]
+        endpoints = next(c for c in clusters if c["name"] == "orders")["endpoints"]
+        return {e["address"] for e in endpoints if e["member"] in state}
+
+    def asks(self, remora, times=8):
+        return {(r.status, r.body.split()[0]) for r in (fetch(remora.address("in")) for _ in range(times))}
+
+    def test_a_cluster_follows_who_serves_and_is_well(self):
+        orders = """
+[[cluster]]
+name = "orders"
+slow_start = "0s"
+discover = { swim = "orders" }
+"""
+        a = self.remora(config("a", 41, extra=orders).replace("respond = {}", 'cluster = "orders"'))
+        seed = members(a)["address"]
+        self.assertEqual(503, fetch(a.address("in")).status)  # nobody serves it yet
+        apps = {name: self.backend(named(name)) for name in "bc"}
+        b, b_address = self.sidecar("b", 42, seed, apps["b"])
+        c, c_address = self.sidecar("c", 43, seed, apps["c"])
+        eventually(lambda: self.found(a) == {b_address, c_address}, "both are found", PATIENCE)
+        self.assertEqual({(200, b"b"), (200, b"c")}, self.asks(a))
+        self.assertRegex(run_remora("members", "--admin", show_address(a.admin_address())).stdout, "(?m)^b .*svc:orders=[0-9]+;t=b")
+
+        # By a reload, only those with the tag; and all of them again.
+        text = pathlib.Path(a.config).read_text()
+        pathlib.Path(a.config).write_text(text.replace('swim = "orders"', 'swim = "orders", tags = ["c"]'))
+        self.assertIn("changed cluster orders: discover", run_remora("reload", "--admin", show_address(a.admin_address())).stdout
+                      + a.log.text())
+        eventually(lambda: self.found(a) == {c_address}, "only who has the tag", PATIENCE)
+        self.assertEqual({(200, b"c")}, self.asks(a))
+        pathlib.Path(a.config).write_text(text)
+        eventually(lambda: self.found(a) == {b_address, c_address}, "both are found again", PATIENCE)
+
+        # The application of b dies, and its sidecar does not.
+        self._close(apps["b"])
+        eventually(lambda: self.found(a) == {c_address}, "b is withdrawn", PATIENCE)
+        self.assertEqual("alive", states(a)["b"])
+        self.assertEqual({(200, b"c")}, self.asks(a))
+        b.log.wait("announced in the mesh services=-")
+
+        # The sidecar of c dies: suspected, it is the last resort; dead, nobody is left.
+        c.process.kill()
+        c.process.wait(PATIENCE)
+        eventually(lambda: self.found(a, ("alive", "suspect")) == set(), "c is gone", PATIENCE)
+        self.assertEqual(503, fetch(a.address("in")).status)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ class Agent:
         self.rpc, self.bound = f"{address}:{rpc}", f"{address}:{port}"
         encrypt = ["-encrypt", key] if key else []
         self.process = subprocess.Popen(["serf", "agent", "-node", name, "-bind", self.bound, "-rpc-addr", self.rpc, "-profile", "lan",
-                                         "-log-level", "warn", "-tag", "role=web", *encrypt],
+                                         "-log-level", "warn", "-tag", "role=web", "-tag", "port=8080", *encrypt],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                         preexec_fn=die_with_parent())
         self.lines = Lines(self.process.stdout)
@@ -72,6 +72,9 @@ address = "127.0.0.1:0"
 address = "127.0.0.1:0"
 [[listener.route]]
 respond = {{}}
+[[cluster]]
+name = "web"
+discover = {{ swim = "web" }}
 [mesh]
 node = "{name}"
 bind = "{address}:0"
@@ -79,6 +82,11 @@ join = ["{join}"]
 {f'key = "{key}"' if key else ''}
 """)
         self.process = self.remora.process
+
+    def agents(self):
+        """The addresses of those that a cluster may use by their tags."""
+        clusters = json.loads(self.remora.admin("/clusters").body)["clusters"]
+        return {endpoint["address"] for endpoint in clusters[0]["endpoints"]}
 
     def sees(self, name):
         members = json.loads(self.remora.admin("/members").body)["members"]
@@ -101,6 +109,7 @@ class Pool(TestCase):
         for one in self.agents + self.ours:
             eventually(lambda o=one: all(o.sees(name) == "alive" for name in everybody), f"{one.name} sees everybody", PATIENCE)
         self.assertEqual(("alive", "remora=1"), self.agents[2].members()["m3"])
+        self.assertEqual({f"127.0.0.{11 + i}:8080" for i in range(3)}, self.ours[0].agents())
 
     def all_see(self, name, state, but=()):
         for one in self.agents + self.ours:
@@ -122,6 +131,7 @@ class Pool(TestCase):
         self.assertEqual(0, leaver.command("leave").returncode)
         for name in ("m2", "s3"):
             self.all_see(name, "left")
+        eventually(lambda: self.ours[0].agents() == {"127.0.0.11:8080", "127.0.0.12:8080"}, "the endpoint has gone", PATIENCE)
         self.assertIn("left", [agent.sees("m2") for agent in self.agents])
 
     def test_stopped_for_longer_than_a_suspicion_each_kind_is_dead_and_comes_back(self):

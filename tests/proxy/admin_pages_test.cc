@@ -88,6 +88,7 @@ TEST_CASE("an endpoint is shown with what the workers counted, added up, and wha
                              {"unavailable_because", nullptr},
                              {"share", 1.0},
                              {"draining", false},
+                             {"member", nullptr},
                              {"breaker", kClosedBreaker},
                              {"health_check", nullptr},
                              {"outlier", nullptr},

@@ -80,6 +80,25 @@ struct Exchange final : http::Responses, UpstreamPool::Waiter {
 
 }  // namespace
 
+TEST_CASE("whom the mesh suspects is the last resort, whatever its priority") {
+  using Member = health::Sources::Member;
+  TestEnv env;
+  TestCluster cluster(env.env, settings(), "");
+  cluster.apply({endpoint(kA), endpoint(kB), endpoint(kC, 1, "", 1)});
+  const auto think = [&](std::size_t i, Member member) {
+    cluster.states().snapshot.endpoints[0][i].state->member.store(member);
+    cluster.states().snapshot.clusters[0]->changed();
+  };
+  think(0, Member::kSuspect);
+  CHECK(picks(cluster, 2) == std::multiset<std::string>{kB, kB});
+  think(1, Member::kSuspect);
+  CHECK(picks(cluster, 2) == std::multiset<std::string>{kC, kC});  // of a later priority, and not suspected
+  think(2, Member::kSuspect);
+  CHECK(picks(cluster, 3) == std::multiset<std::string>{kA, kB, kC});  // better than nobody
+  think(0, Member::kAlive);
+  CHECK(picks(cluster, 2) == std::multiset<std::string>{kA, kA});
+}
+
 TEST_CASE("a cluster without endpoints gives no lease") {
   TestEnv t;
   TestCluster cluster(t.env, settings(), "");

@@ -54,6 +54,7 @@ struct Pool {
   struct Node {
     std::unique_ptr<Gossip> gossip;
     std::vector<std::string> events;  // "b suspect: suspected by c"
+    int changes = 0;
     bool settled = false;
     bool left = false;
   };
@@ -83,7 +84,8 @@ struct Pool {
                            node.events.push_back(event.endpoint + " " + event.to +
                                                  (event.reason.empty() ? "" : ": " + event.reason));
                          },
-                     .settled = [&node] { node.settled = true; }});
+                     .settled = [&node] { node.settled = true; },
+                     .changed = [&node] { ++node.changes; }});
     return node.gossip->bind();
   }
 
@@ -122,6 +124,22 @@ struct Pool {
       if (each.starts_with(event)) return true;
     }
     return false;
+  }
+
+  // What "a" finds of this service: "10.0.0.2:80 alive, ...".
+  std::string finds(discovery::swim::WantedSettings wanted) {
+    config::Config config;
+    config.clusters.resize(2);
+    config.clusters[1].discover = std::move(wanted);
+    std::vector<std::vector<ResolvedEndpoint>> lists(2);
+    nodes["a"].gossip->add_endpoints(config, lists);
+    CHECK(lists[0].empty());
+    std::string all;
+    for (const ResolvedEndpoint& endpoint : lists[1]) {
+      CHECK(endpoint.name == endpoint.address.to_string());
+      all += (all.empty() ? "" : ", ") + endpoint.name + " " + to_string(endpoint.member);
+    }
+    return all;
   }
 
   std::vector<std::pair<std::string, net::Resolver::Callback>> answers;
@@ -403,6 +421,54 @@ TEST_CASE("strangers on connections are held for a while and in number, and chan
   pool.start(mesh);
   pool.run_for(3s);
   CHECK(pool.sees("b") == "a=alive b=alive c=alive");
+}
+
+TEST_CASE("services are found while they are announced, by those who suspect their bearer as well") {
+  Pool pool;
+  pool.start(4);
+  const discovery::swim::WantedSettings orders{.service = "orders", .tags = {}};
+  CHECK(pool.finds(orders).empty());
+  pool.nodes["b"].gossip->announce(
+      {{.name = "orders", .port = 80, .weight = 3, .zone = "z", .tags = {"blue"}}});
+  pool.nodes["c"].gossip->announce({{.name = "orders", .port = 81}, {.name = "web", .port = 82}});
+  const int before = pool.nodes["a"].changes;
+  pool.run_for(1s);
+  CHECK(pool.nodes["a"].changes > before);
+  CHECK(pool.finds(orders) == "10.0.0.2:80 alive, 10.0.0.3:81 alive");
+  CHECK(pool.finds({.service = "orders", .tags = {"blue"}}) == "10.0.0.2:80 alive");
+  CHECK(pool.finds({.service = "web", .tags = {}}) == "10.0.0.3:82 alive");
+  // Not ourselves.
+  pool.nodes["a"].gossip->announce({{.name = "web", .port = 1}});
+  CHECK(pool.finds({.service = "web", .tags = {}}) == "10.0.0.3:82 alive");
+
+  // Withdrawn: gone within a second, and its bearer is as well as before.
+  pool.nodes["c"].gossip->announce({{.name = "web", .port = 82}});
+  pool.run_for(1s);
+  CHECK(pool.finds(orders) == "10.0.0.2:80 alive");
+  CHECK(pool.sees("a") == "a=alive b=alive c=alive d=alive");
+  // Said again, nothing is sent.
+  const auto changes = pool.nodes["a"].changes;
+  pool.nodes["c"].gossip->announce({{.name = "web", .port = 82}});
+  pool.run_for(1s);
+  CHECK(pool.nodes["a"].changes == changes);
+
+  // Silent: suspect first, then gone.
+  pool.nodes.erase("b");
+  bool suspected = false;
+  for (int i = 0; i < 300 && !pool.finds(orders).empty(); ++i) {
+    pool.run_for(100ms);
+    suspected = suspected || pool.finds(orders) == "10.0.0.2:80 suspect";
+  }
+  CHECK(suspected);
+  CHECK(pool.finds(orders).empty());
+
+  // Left: gone at once, and nothing is announced any more.
+  auto& leaver = pool.nodes["c"];
+  leaver.gossip->leave([&leaver] { leaver.left = true; });
+  leaver.gossip->announce({{.name = "orders", .port = 81}});
+  pool.run_for(2s);
+  CHECK(leaver.left);
+  CHECK(pool.finds({.service = "web", .tags = {}}).empty());
 }
 
 TEST_CASE("members are shown as JSON, and as text that no peer can make a terminal obey") {

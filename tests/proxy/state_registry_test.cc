@@ -309,3 +309,22 @@ TEST_CASE("a rate limit goes on counting where it is as it was") {
   CHECK(other.by_route[0] != first.by_route[2]);
   CHECK(other.by_route[1] != first.by_route[0]);
 }
+
+TEST_CASE("what the mesh thinks of a member is told to the workers without another snapshot") {
+  using Member = health::Sources::Member;
+  Registry registry;
+  Snapshot first = snapshot_of({{"app", {kA, kB}}});
+  for (auto& endpoint : first.endpoints[0]) endpoint.member = Member::kAlive;
+  first = registry.fill(std::move(first));
+  const auto version = first.clusters[0]->version.load();
+  Snapshot next = first;
+  next.endpoints[0][1].member = Member::kSuspect;
+  next = registry.fill(std::move(next));
+  CHECK(next.endpoints == first.endpoints);
+  CHECK(next.endpoints[0][0].state->sources(kStart).member == Member::kAlive);
+  CHECK(next.endpoints[0][1].state->sources(kStart).member == Member::kSuspect);
+  CHECK(next.clusters[0]->version.load() > version);
+  const auto after = next.clusters[0]->version.load();
+  registry.fill(Snapshot(next));
+  CHECK(next.clusters[0]->version.load() == after);
+}
