@@ -70,6 +70,13 @@ def descriptors(used):
             always(f'remora_build_info{{{WHO},version="1"}}', 1)]
 
 
+def suspicions(members):
+    return [counted(f"remora_mesh_suspicions_total{{{WHO}}}", 1),
+            always(f'remora_mesh_members{{{WHO},state="alive"}}', members),
+            always(f'remora_mesh_members{{{WHO},state="suspect"}}', 1),
+            always(f'remora_mesh_members{{{WHO},state="dead"}}', 100)]  # they are no longer asked
+
+
 WORKER = f'{WHO},worker="0"'
 LISTENER = f'{WHO},listener="in"'
 WHOLE = f'{APP},endpoint="*"'
@@ -101,6 +108,7 @@ CASES = {
     "RemoraSpansDropped": counter("remora_tracing_spans_dropped_total", f'{WHO},reason="queue_full"'),
     "RemoraCertificateExpires": one("remora_tls_certificate_expiry_timestamp_seconds", f'{WHO},file="a"', 86400, 86400000),
     "RemoraTlsFilesRejected": one("remora_tls_files_rejected", WHO, 1, 0),
+    "RemoraMeshSuspicionStorm": (suspicions(10), suspicions(30)),
     "RemoraDown": one("up", WHO, 0, 1),
 }
 
