@@ -105,7 +105,7 @@ void Gossip::start() {
   after();
 }
 
-void Gossip::announce(std::vector<ServiceSettings> services) {
+void Gossip::announce(const std::vector<ServiceSettings>& services) {
   std::string meta = encode_tags(discovery::swim::announce(services));
   if (meta == meta_ || leaving_) return;
   meta_ = std::move(meta);

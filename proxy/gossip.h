@@ -71,7 +71,7 @@ class Gossip final : private discovery::swim::Effects,
   void leave(std::function<void()> left);
 
   // What this process serves now; the others hear of it at once if it is something else than before.
-  void announce(std::vector<discovery::swim::ServiceSettings> services);
+  void announce(const std::vector<discovery::swim::ServiceSettings>& services);
 
   // Adds to the lists of those clusters that discover in the mesh who is there: alive, or suspected.
   // Not ourselves: a request that came back to this process would look like a loop (Via), and be refused.

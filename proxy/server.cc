@@ -264,7 +264,7 @@ void Server::announce_services() {
   for (const auto& [service, cluster] : config_->mesh->services) {
     if (cluster.empty() || supervisor_->passes(cluster)) services.push_back(service);
   }
-  gossip_->announce(std::move(services));
+  gossip_->announce(services);
 }
 
 std::vector<std::vector<ResolvedEndpoint>> Server::resolved() const {

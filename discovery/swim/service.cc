@@ -78,7 +78,11 @@ std::optional<ServiceSettings> read_agent(const Tags& tags, const WantedSettings
                                       : std::nullopt;
   if (!port) return std::nullopt;
   ServiceSettings service{.name = *role, .port = static_cast<std::uint16_t>(*port)};
-  for (const auto& [name, value] : tags) service.tags.push_back(name + "=" + value);
+  for (const auto& [name, value] : tags) {
+    std::string& tag = service.tags.emplace_back(name);
+    tag += '=';
+    tag += value;
+  }
   return service;
 }
 
