@@ -5,8 +5,6 @@
 
 namespace remora::proxy {
 
-using breaker::Result;
-
 namespace {
 
 // The next hop is a Remora that has refused the request without trying (docs/architecture.md).
@@ -60,7 +58,7 @@ void Attempt::on_connect_failed(const Error& error) {
   timer_.cancel();
   probe_timer_.cancel();
   state_ = State::kFree;
-  owner_.on_attempt_failed(*this, error, Result::kConnectFailure);
+  owner_.on_attempt_failed(*this, error, breaker::Result::kConnectFailure);
 }
 
 void Attempt::answered(const http::ResponseHead& head) {
@@ -88,11 +86,12 @@ void Attempt::on_reset(const Error& error) {
   timer_.cancel();
   probe_timer_.cancel();
   state_ = State::kFree;
-  owner_.on_attempt_failed(*this, error, Result::kReset);
+  owner_.on_attempt_failed(*this, error, breaker::Result::kReset);
 }
 
 void Attempt::on_timer() {
-  const Result result = state_ == State::kDialling ? Result::kConnectFailure : Result::kTimeout;
+  const breaker::Result result =
+      state_ == State::kDialling ? breaker::Result::kConnectFailure : breaker::Result::kTimeout;
   drop();
   owner_.on_attempt_failed(*this, Error(ErrorCode::kTimedOut, Side::kUpstream), result);
 }
@@ -118,7 +117,7 @@ void Attempt::drop() {
 
 // A refusal by a proxy behind is no answer of the endpoint's, and its speed is not the endpoint's.
 breaker::Outcome Attempt::outcome_of(unsigned status) const {
-  return {.result = shed() ? Result::kIgnored : Result::kResponse, .status = status};
+  return {.result = shed() ? breaker::Result::kIgnored : breaker::Result::kResponse, .status = status};
 }
 
 void Attempt::conclude(const breaker::Outcome& outcome) {

@@ -10,8 +10,6 @@ namespace remora::proxy {
 
 namespace {
 
-using breaker::Result;
-
 constexpr LocalReply kNoEndpoint{503, Flag::kNoHealthyEndpoint, "no endpoint is available\n"};
 constexpr LocalReply kDeadlineGone{504, Flag::kUpstreamTimeout, "the caller's deadline has passed\n"};
 constexpr LocalReply kPendingTimeout{503, Flag::kOverflow, "waited too long for a place at the upstream\n"};
@@ -174,16 +172,17 @@ void Exchange::on_attempt_writable(Attempt& attempt) {
 // to somebody else; an endpoint that does not answer has failed.
 void Exchange::on_probe_unanswered(Attempt& attempt) {
   const breaker::CircuitBreaker::Settings& settings = cluster_settings().breaker;
-  if (!request_ended_) return attempt.settle_probe(Result::kIgnored);
+  if (!request_ended_) return attempt.settle_probe(breaker::Result::kIgnored);
   if (env_.now() - std::max(request_ended_at_, attempt.began_at()) >= settings.max_open_for) {
-    return attempt.settle_probe(Result::kTimeout);
+    return attempt.settle_probe(breaker::Result::kTimeout);
   }
   attempt.watch_probe(settings.max_open_for);
 }
 
-void Exchange::on_attempt_failed(Attempt& attempt, const Error& error, Result result) {
+void Exchange::on_attempt_failed(Attempt& attempt, const Error& error, breaker::Result result) {
   if (state_ != State::kTrying) return abort(Flag::kUpstreamClosed, result);
-  if (!replayed_ && result == Result::kReset && breaker::is_stale_connection(error, facts(attempt))) {
+  if (!replayed_ && result == breaker::Result::kReset &&
+      breaker::is_stale_connection(error, facts(attempt))) {
     if (auto permits = cluster().permits_to_dial(attempt.lease().endpoint())) {
       replayed_ = true;
       ++attempts_;
@@ -207,8 +206,8 @@ void Exchange::on_attempt_failed(Attempt& attempt, const Error& error, Result re
                                       .marked = marked_,
                                       .shed = false,
                                       .retry_after = {}};
-  const LocalReply answer =
-      result == Result::kConnectFailure ? reply_to_connect_failure(error) : reply_to_upstream_failure(error);
+  const LocalReply answer = result == breaker::Result::kConnectFailure ? reply_to_connect_failure(error)
+                                                                       : reply_to_upstream_failure(error);
   if (!may_try_again(failed)) return reply(answer, result);
   last_failure_ = answer;
   attempt.fail(result);
@@ -232,7 +231,7 @@ bool Exchange::retries_response(Attempt& attempt, const http::ResponseHead& head
     attempt.complete(head.status, false);
     return true;
   }
-  breaker::FailedAttempt failed{.outcome = {.result = Result::kResponse, .status = head.status},
+  breaker::FailedAttempt failed{.outcome = {.result = breaker::Result::kResponse, .status = head.status},
                                 .attempt = facts(attempt),
                                 .made = tries(),
                                 .marked = marked_,
@@ -275,7 +274,7 @@ bool Exchange::take_retry() {
 void Exchange::try_again(const breaker::FailedAttempt& failed) {
   retried_ = true;
   ++cluster().stats().retries;
-  const bool elsewhere = failed.outcome.result != Result::kResponse && cluster().has_untried(tried_);
+  const bool elsewhere = failed.outcome.result != breaker::Result::kResponse && cluster().has_untried(tried_);
   if (elsewhere) return acquire();
   const Duration pause = breaker::backoff(*retry_, failed, env_.random);
   state_ = State::kBackingOff;

@@ -7,8 +7,6 @@
 
 namespace remora::proxy {
 
-using breaker::Result;
-
 namespace {
 
 // A caller's deadline speaks against an endpoint only when the endpoint has had this long.
@@ -17,7 +15,7 @@ constexpr Duration kFairPatience = 1s;
 }  // namespace
 
 // A reply of our own instead of a response. `blame`: what it says of the endpoint whose attempt ends with it.
-void Exchange::reply(const LocalReply& reply, Result blame) {
+void Exchange::reply(const LocalReply& reply, breaker::Result blame) {
   first_.drop();
   second_.drop();
   flag_ = reply.flag;
@@ -37,7 +35,7 @@ void Exchange::answer(http::ResponseHead& head, std::string_view body) {
   if (route_ != nullptr) apply_edits(route_->response_headers, head.fields);
   response_begun_ = response_ended_ = true;
   bytes_out_ += send_whole(env_, *client_, head, body, to_head(), origin_.listener->closing());
-  conclude(Result::kIgnored);
+  conclude(breaker::Result::kIgnored);
   done();
 }
 
@@ -55,7 +53,7 @@ void Exchange::answer_trace() {
 }
 
 // The client has seen the beginning of a response that will never be complete: it must be able to tell.
-void Exchange::abort(Flag flag, Result blame) {
+void Exchange::abort(Flag flag, breaker::Result blame) {
   first_.drop();
   second_.drop();
   flag_ = flag;
@@ -66,7 +64,7 @@ void Exchange::abort(Flag flag, Result blame) {
 }
 
 // Once per exchange, whatever happened: numbers, the log line, and the leases that are still held.
-void Exchange::conclude(Result blame) {
+void Exchange::conclude(breaker::Result blame) {
   if (retried_ && !concluded_) ++cluster().stats().retry_failures;
   write_log();
   if (first_.lease()) first_.give_up({.result = blame});
@@ -205,12 +203,12 @@ void Exchange::on_timer() {
 }
 
 void Exchange::expire() {
-  if (state_ == State::kTunnel) return abort(Flag::kDownstreamTimeout, Result::kIgnored);
+  if (state_ == State::kTunnel) return abort(Flag::kDownstreamTimeout, breaker::Result::kIgnored);
   if (response_begun_) {
     // Whoever we wait for is the slow one: a client that does not read, or an upstream that does not send.
     const bool client_is_slow = upstream_unconsumed_ > 0;
     return abort(client_is_slow ? Flag::kDownstreamTimeout : Flag::kUpstreamTimeout,
-                 client_is_slow ? Result::kIgnored : Result::kTimeout);
+                 client_is_slow ? breaker::Result::kIgnored : breaker::Result::kTimeout);
   }
   const bool client_is_slow = !request_ended_ && client_unconsumed_ == 0 && !awaits_continue();
   if (client_is_slow) return reply(reply_to_bad_request(Error(ErrorCode::kTimedOut, Side::kDownstream)));
@@ -225,7 +223,7 @@ void Exchange::expire() {
       attempt->give_up({});
     }
   }
-  reply(reply_to_upstream_failure(Error(ErrorCode::kTimedOut, Side::kUpstream)), Result::kTimeout);
+  reply(reply_to_upstream_failure(Error(ErrorCode::kTimedOut, Side::kUpstream)), breaker::Result::kTimeout);
 }
 
 }  // namespace remora::proxy

@@ -13,7 +13,6 @@ namespace remora::proxy {
 
 namespace {
 
-using breaker::Result;
 using Kind = SpanFacts::Kind;
 
 // Of the protocol (opentelemetry/proto/trace/v1/trace.proto).
@@ -73,14 +72,14 @@ void time(JsonWriter& out, std::string_view key, TimePoint at, std::int64_t epoc
 }
 
 // Why an attempt has failed; "" if it has not.
-std::string_view failure(Result result) {
+std::string_view failure(breaker::Result result) {
   switch (result) {
-    case Result::kConnectFailure: return "connect_failure";
-    case Result::kRefused: return "refused";
-    case Result::kReset: return "reset";
-    case Result::kTimeout: return "timeout";
-    case Result::kResponse:
-    case Result::kIgnored: break;
+    case breaker::Result::kConnectFailure: return "connect_failure";
+    case breaker::Result::kRefused: return "refused";
+    case breaker::Result::kReset: return "reset";
+    case breaker::Result::kTimeout: return "timeout";
+    case breaker::Result::kResponse:
+    case breaker::Result::kIgnored: break;
   }
   return {};
 }
@@ -115,7 +114,7 @@ void client_attributes(Attributes& out, const Span& span) {
   if (span.facts.resend > 0) out.number("http.request.resend_count", span.facts.resend);
   if (span.facts.hedge) out.truth("remora.hedge");
   if (span.facts.reused) out.truth("remora.connection_reused");
-  const bool cancelled = span.facts.result == Result::kIgnored && span.facts.status < 400;
+  const bool cancelled = span.facts.result == breaker::Result::kIgnored && span.facts.status < 400;
   if (cancelled) out.truth("remora.cancelled");
 }
 

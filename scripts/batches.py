@@ -3,8 +3,8 @@
     python3 scripts/batches.py FILE...                  prints each batch as its files, separated by spaces, on a line
     python3 scripts/batches.py --tests DIRECTORY FILE...    writes a unit for each batch of tests to DIRECTORY, prints the sources to compile
 
-Files of the product go together that lie in one folder, have the same using-declarations, and declare no name twice at file scope. A test goes
-with any other: its unit includes first what all of them include, then each of them in a namespace of its own.
+Files of the product go together that lie in one folder, declare no name twice at file scope, and do not disturb each other with using-declarations.
+A test goes with any other: its unit includes first what all of them include, then each of them in a namespace of its own.
 """
 
 import os
@@ -19,7 +19,9 @@ ALIAS = re.compile(r"using (\w+) =")
 NAME = re.compile(r"[A-Za-z_]\w*")
 INCLUDE = re.compile(r"^#include .*", re.MULTILINE)
 MACRO = re.compile(r"^#define (\w+)", re.MULTILINE)
-USING = re.compile(r"^using [^=\n]*;", re.MULTILINE)
+DIRECTIVE = re.compile(r"^using namespace .*;", re.MULTILINE)
+USING = re.compile(r"^using (?!namespace)[^=\n]*;", re.MULTILINE)
+LAST = re.compile(r"(\w+);$")
 # What belongs to a certain namespace, or to none.
 FIXED = re.compile(r"^(namespace \w|#define |.*\boperator (new|delete)\b)", re.MULTILINE)
 
@@ -42,21 +44,41 @@ def local_names(text):
     return names
 
 
-def batches(files, kind=os.path.dirname):
-    """Lists of files: those of one kind together, with no name in common."""
+class Batch:
+    """Files that share a unit, and what one more must not clash with."""
+
+    def __init__(self):
+        self.files = []
+        self.names = set()
+        self.declared = set()  # by using-declarations, each as a whole
+        self.words = set()
+
+    def takes(self, names, declared, words, largest):
+        """False: the file would see another thing under one of its words, or make others see one."""
+        ours = {LAST.search(one)[1] for one in self.declared - declared}
+        theirs = {LAST.search(one)[1] for one in declared - self.declared}
+        return len(self.files) < largest and not (names & self.names or ours & words or theirs & self.words)
+
+    def add(self, file, names, declared, words):
+        self.files.append(file)
+        self.names |= names
+        self.declared |= declared
+        self.words |= words
+
+
+def batches(files, kind=os.path.dirname, largest=LARGEST):
+    """Lists of files of one kind."""
     open_ones = {}
     for file in files:
         text = pathlib.Path(file).read_text(encoding="utf-8")
-        names = local_names(text)
-        candidates = open_ones.setdefault((kind(file), tuple(sorted(USING.findall(text)))), [])
-        for batch, taken in candidates:
-            if len(batch) < LARGEST and not names & taken:
-                batch.append(file)
-                taken |= names
-                break
-        else:
-            candidates.append(([file], names))
-    return [batch for candidates in open_ones.values() for batch, _ in candidates]
+        seen = local_names(text), set(USING.findall(text)), set(NAME.findall(text))
+        candidates = open_ones.setdefault((kind(file), tuple(DIRECTIVE.findall(text))), [])
+        batch = next((batch for batch in candidates if batch.takes(*seen, largest)), None)
+        if batch is None:
+            batch = Batch()
+            candidates.append(batch)
+        batch.add(file, *seen)
+    return [batch.files for candidates in open_ones.values() for batch in candidates]
 
 
 def unite_tests(directory, files):
