@@ -65,7 +65,8 @@ std::optional<std::string> tls_problem(const config::ClusterTls& settings) {
 TlsStore::~TlsStore() = default;
 
 Result<Context> TlsStore::make(const config::ListenerTls& settings) {
-  return net::TlsContext::server(to_settings(settings), tickets_);
+  if (!tickets_) tickets_.emplace();
+  return net::TlsContext::server(to_settings(settings), *tickets_);
 }
 
 Result<Context> TlsStore::make(const config::ClusterTls& settings) {
@@ -187,7 +188,7 @@ void TlsStore::look(const std::string* path) {
 }
 
 void TlsStore::rotate() {
-  tickets_.rotate();
+  if (tickets_) tickets_->rotate();
   loop_.wheel().arm_in(rotation_, net::TlsTickets::kLifetime);
 }
 

@@ -59,7 +59,9 @@ class TlsStore final {
 
   net::Loop& loop_;
   std::function<void()> changed_;
-  net::TlsTickets tickets_;  // before the contexts
+  // Before the contexts, and from the first listener with TLS on: making keys wakes all of OpenSSL, which
+  // takes megabytes.
+  std::optional<net::TlsTickets> tickets_;
   std::shared_ptr<const config::Config> config_;
   std::shared_ptr<const config::Config> next_config_;
   std::shared_ptr<const TlsContexts> contexts_;
