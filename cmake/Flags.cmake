@@ -56,4 +56,7 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   endif()
   add_compile_definitions($<$<NOT:$<BOOL:${REMORA_SANITIZE}>>:_FORTIFY_SOURCE=2>)
   add_link_options(-Wl,-z,relro -Wl,-z,now -pie)
+  # What nobody calls stays out of the image.
+  add_compile_options(-ffunction-sections -fdata-sections)
+  add_link_options(-Wl,--gc-sections)
 endif()
