@@ -117,7 +117,8 @@ class Content(unittest.TestCase):
 
     def test_nothing_may_be_written_or_raised(self):
         for name, member in self.files.items():
-            self.assertFalse(member.mode & 0o7022, f"{name}: {member.mode:o}")
+            if not member.issym():  # Linux knows no mode of a link
+                self.assertFalse(member.mode & 0o7022, f"{name}: {member.mode:o}")
             self.assertEqual((0, 0), (member.uid, member.gid), name)
 
     def test_certificates_and_names(self):
