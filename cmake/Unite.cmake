@@ -1,6 +1,6 @@
 # Fewer and larger translation units: most of the time would go into reading the same headers and compiling the same templates in every file.
-# The product is united for sanitizers only. The release build and clang-tidy take it file by file, so that a file that leans on its neighbour's
-# includes does not pass.
+# The product is united for sanitizers only: the release build takes it file by file, so that a file that leans on its neighbour's includes does
+# not pass. Of tests, only a build with a compiler cache sees that.
 option(REMORA_UNITE "compile up to ten files of the product as one; after a clash of names, configure again" OFF)
 # Tests, too, where each file would be compiled once only: without a compiler cache.
 option(REMORA_UNITE_TESTS "compile up to ten files of tests as one" ${REMORA_PRECOMPILE})

@@ -1,4 +1,4 @@
-"""Which C++ files can share one translation unit: imported by scripts/tidy, and called by cmake/Unite.cmake for builds with sanitizers.
+"""Which C++ files can share one translation unit: imported by scripts/tidy, and called by cmake/Unite.cmake.
 
     python3 scripts/batches.py FILE...                  prints each batch as its files, separated by spaces, on a line
     python3 scripts/batches.py --tests DIRECTORY FILE...    writes a unit for each batch of tests to DIRECTORY, prints the sources to compile
