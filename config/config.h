@@ -205,7 +205,7 @@ struct ListenerTimeouts {
   Duration header = 10s;      // first byte of a head to its last
   Duration body_idle = 60s;   // between two pieces of a body, either direction
   Duration keep_alive = 75s;  // between two requests
-  Duration tunnel_idle = 1h;  // of an upgraded connection, both directions silent
+  Duration tunnel_idle = 1h;  // of an upgraded or a TCP connection, both directions silent
   bool operator==(const ListenerTimeouts&) const = default;
 };
 
@@ -222,8 +222,12 @@ struct ListenerLimits {
 enum class Direction : std::uint8_t { kInbound, kOutbound };
 
 struct Listener {
+  enum class Protocol : std::uint8_t { kHttp, kTcp };
+  bool is_tcp() const { return protocol == Protocol::kTcp; }
+
   std::string name;  // default: the address as written
   Address address;
+  Protocol protocol = Protocol::kHttp;
   Direction direction = Direction::kInbound;
   std::vector<Cidr> trusted;  // peers whose X-Forwarded-* are believed and appended to
   ListenerTimeouts timeouts;
@@ -231,7 +235,7 @@ struct Listener {
   std::optional<RateLimit> rate_limit;
   std::optional<ListenerTls> tls;
   std::vector<std::string> allow;  // identities; empty = everybody
-  std::vector<Route> routes;       // first match wins
+  std::vector<Route> routes;       // first match wins; with kTcp one, which leads to the cluster
   bool operator==(const Listener&) const = default;
 };
 

@@ -151,6 +151,7 @@ void diff_listener(const Listener& before, const Listener& after, const RouteCom
                    std::vector<Change>& changes) {
   Details details;
   details.compare_text("address", before.address.to_string(), after.address.to_string());
+  details.compare("protocol", before.protocol, after.protocol);
   details.compare("direction", before.direction, after.direction);
   details.compare("trusted", before.trusted, after.trusted);
   details.compare("timeouts", before.timeouts, after.timeouts);

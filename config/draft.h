@@ -72,6 +72,8 @@ void read_mesh(const TableReader& top, Draft& draft);       // [mesh]
 // One [[listener.route]] of the listener that is the draft's last; and what it does with a request.
 void read_route(const TableReader& reader, Draft& draft);
 void read_action(const TableReader& reader, Draft& draft, Route& route);
+// The key `cluster`, which leads to it; it belongs to the listener's latest route.
+void read_target(const TableReader& reader, Draft& draft, Forward& forward);
 
 // The parts of the draft's last [[cluster]] that decide whether to try an endpoint, and how often; among them
 // those that judge its health. The endpoints have been read.

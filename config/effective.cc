@@ -164,11 +164,26 @@ void write_route(TomlWriter& out, const Route& route, const Config& config, Secr
   if (route.rate_limit) write_rate_limit(out, "listener.route.rate_limit", *route.rate_limit);
 }
 
+// The rest of a listener that has no requests.
+void write_tcp(TomlWriter& out, const Listener& listener, const Config& config) {
+  const auto& to = std::get<Forward>(listener.routes.front().action);
+  out.text("cluster", config.clusters[to.clusters.front().cluster].name);
+  write_allow(out, listener.allow);
+  out.table("listener.timeouts");
+  out.duration("tunnel_idle", listener.timeouts.tunnel_idle);
+  out.table("listener.limits");
+  out.integer("connections", listener.limits.connections);
+  if (listener.tls) write_listener_tls(out, *listener.tls);
+  if (listener.rate_limit) write_rate_limit(out, "listener.rate_limit", *listener.rate_limit);
+}
+
 void write_listener(TomlWriter& out, const Listener& listener, const Config& config, Secrets secrets) {
   out.element("listener");
   out.text("name", listener.name);
   out.text("address", listener.address.to_string());
+  out.text("protocol", listener.is_tcp() ? "tcp" : "http");
   out.text("direction", listener.direction == Direction::kOutbound ? "outbound" : "inbound");
+  if (listener.is_tcp()) return write_tcp(out, listener, config);
   std::vector<std::string> trusted;
   trusted.reserve(listener.trusted.size());
   for (const auto& range : listener.trusted) trusted.push_back(range.to_string());

@@ -124,6 +124,13 @@ Respond read_respond(const TableReader& reader) {
   return respond;
 }
 
+void read_target(const TableReader& reader, Draft& draft, Forward& forward) {
+  const auto name = reader.string("cluster", "\"app\"");
+  if (!name) return;
+  forward.clusters.clear();
+  refer({reader.find("cluster"), reader.where("cluster")}, *name, draft, forward, 1);
+}
+
 void read_action(const TableReader& reader, Draft& draft, Route& route) {
   static constexpr std::array<std::string_view, 4> kKeys{"cluster", "clusters", "redirect", "respond"};
   const auto key = reader.only_one(kKeys);
@@ -132,10 +139,7 @@ void read_action(const TableReader& reader, Draft& draft, Route& route) {
   const auto respond = read_respond(reader.table("respond"));
   Forward forward;
   if (reader.has("clusters")) forward = read_weighted(reader, draft);
-  if (const auto name = reader.string("cluster", "\"app\"")) {
-    forward.clusters.clear();
-    refer({reader.find("cluster"), reader.where("cluster")}, *name, draft, forward, 1);
-  }
+  read_target(reader, draft, forward);
   if (key == "redirect") {
     route.action = redirect;
   } else if (key == "respond") {

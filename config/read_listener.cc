@@ -17,6 +17,10 @@ constexpr std::array<std::string_view, 7> kTrusted{"unix:",         "127.0.0.0/8
                                                    "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"};
 
 using Words = std::pair<std::string_view, Direction>;
+using Protocols = std::pair<std::string_view, Listener::Protocol>;
+constexpr std::array kProtocols{Protocols{"http", Listener::Protocol::kHttp},
+                                Protocols{"tcp", Listener::Protocol::kTcp}};
+
 constexpr std::array kDirections{Words{"inbound", Direction::kInbound},
                                  Words{"outbound", Direction::kOutbound}};
 
@@ -92,6 +96,43 @@ void read_routes(const TableReader& reader, Draft& draft) {
   }
 }
 
+// Keys that only requests give a meaning.
+void refuse_http(const TableReader& reader, const TableReader& timeouts, const TableReader& limits,
+                 const Listener& listener) {
+  static constexpr std::string_view kNoRequests = "a listener with protocol = \"tcp\" sees no requests";
+  const auto refuse = [](const TableReader& table, std::initializer_list<std::string_view> keys) {
+    for (const auto key : keys) {
+      if (table.has(key)) table.problem(key, fmt::format("{}, remove this", kNoRequests));
+    }
+  };
+  refuse(reader, {"trusted"});
+  refuse(timeouts, {"header", "body_idle", "keep_alive"});
+  refuse(limits, {"header_bytes", "header_fields", "body_bytes"});
+  if (reader.has("route")) {
+    reader.problem("route", fmt::format("{}, write cluster = \"...\" instead of routes", kNoRequests));
+  }
+  if (listener.rate_limit && listener.rate_limit->key == RateLimit::Key::kHeader) {
+    reader.problem("rate_limit", fmt::format("{}, so no header, write key = \"source\"", kNoRequests));
+  }
+}
+
+// Where a TCP listener leads: a route that everything takes. Hashes go by the client's address, since there
+// is nothing else to go by.
+void read_tcp_target(const TableReader& reader, Draft& draft) {
+  Route route;
+  route.hash.source = HashKey::Source::kSourceAddress;
+  draft.routes.back().push_back(reader.where("cluster"));
+  draft.hashes.back().push_back(reader.where("cluster"));
+  Forward forward;
+  read_target(reader, draft, forward);
+  if (!reader.has("cluster")) {
+    reader.problem("cluster",
+                   "a listener with protocol = \"tcp\" leads to a cluster, write cluster = \"...\"");
+  }
+  route.action = std::move(forward);
+  draft.config.listeners.back().routes.push_back(std::move(route));
+}
+
 }  // namespace
 
 void read_listeners(const TableReader& top, Draft& draft) {
@@ -106,13 +147,25 @@ void read_listeners(const TableReader& top, Draft& draft) {
     auto& listener = draft.config.listeners.back();
     read_address(reader, listener);
     draft.listeners.push_back(reader.where());
+    reader.choice<Listener::Protocol>("protocol", listener.protocol, kProtocols);
     reader.choice<Direction>("direction", listener.direction, kDirections);
     read_trusted(reader, listener);
-    read_timeouts(reader.table("timeouts"), listener.timeouts);
-    read_limits(reader.table("limits"), listener.limits);
+    const auto timeouts = reader.table("timeouts");
+    read_timeouts(timeouts, listener.timeouts);
+    const auto limits = reader.table("limits");
+    read_limits(limits, listener.limits);
     listener.rate_limit = read_rate_limit(reader.table("rate_limit"));
     read_listener_tls(reader, draft.hooks, listener);
-    read_routes(reader, draft);
+    if (listener.is_tcp()) {
+      refuse_http(reader, timeouts, limits, listener);
+      read_tcp_target(reader, draft);
+    } else {
+      if (reader.has("cluster")) {
+        reader.problem("cluster",
+                       "requests have routes, write it in a [[listener.route]], or protocol = \"tcp\"");
+      }
+      read_routes(reader, draft);
+    }
   }
 }
 

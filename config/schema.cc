@@ -25,8 +25,8 @@ constexpr Keys kAccess = {"format", "path", "sample"};
 constexpr Keys kTracing = {"endpoint", "sample",   "service", "propagation", "batch",
                            "queue",    "interval", "timeout", "headers"};
 
-constexpr Keys kListener = {"name",   "address",    "direction", "trusted", "timeouts",
-                            "limits", "rate_limit", "tls",       "allow",   "route"};
+constexpr Keys kListener = {"name",     "address", "protocol",   "direction", "trusted", "cluster",
+                            "timeouts", "limits",  "rate_limit", "tls",       "allow",   "route"};
 constexpr Keys kListenerTimeouts = {"header", "body_idle", "keep_alive", "tunnel_idle"};
 constexpr Keys kListenerTls = {"certificate",
                                "key",

@@ -155,6 +155,7 @@ bool hashing(const Cluster& cluster) {
 // A hash that no cluster of the route looks at. Only when everything else is right: the indices must be.
 void check_hashes(Draft& draft) {
   for (std::size_t i = 0; i < draft.config.listeners.size(); ++i) {
+    if (draft.config.listeners[i].is_tcp()) continue;  // nobody has asked for its hash
     const auto& routes = draft.config.listeners[i].routes;
     for (std::size_t k = 0; k < routes.size(); ++k) {
       const auto* forward = std::get_if<Forward>(&routes[k].action);

@@ -19,8 +19,9 @@ bool is_shed(const http::ResponseHead& head) {
 
 }  // namespace
 
-void Attempt::begin(Lease&& lease, Duration per_try) {
+void Attempt::begin(Lease&& lease, Duration per_try, bool tunnel) {
   lease_ = std::move(lease);
+  tunnel_ = tunnel;
   per_try_ = per_try;
   began_at_ = env_.now();
   dial(false, lease_.take_connection_permits());
@@ -37,7 +38,7 @@ void Attempt::dial(bool fresh, UpstreamPool::Permits permits) {
   shed_status_ = status_ = 0;
   if (per_try_ > Duration::zero()) env_.wheel.arm_in(timer_, per_try_);
   const std::uint32_t dial = ++dials_;
-  auto* dialling = lease_.endpoint().pool.open(*this, *this, fresh, std::move(permits));
+  auto* dialling = lease_.endpoint().pool.open(*this, *this, fresh, std::move(permits), tunnel_);
   // A failed dial may already have been followed by another, and an idle connection is in use by now.
   if (dials_ == dial && state_ == State::kDialling) dialling_ = dialling;
 }
@@ -65,10 +66,11 @@ void Attempt::answered(const http::ResponseHead& head) {
   timer_.cancel();
   probe_timer_.cancel();
   state_ = State::kAnswering;
-  response_took_ = env_.now() - sent_at_;
+  response_took_ = tunnel_ ? connect_took_ : env_.now() - sent_at_;
   status_ = head.status;
   shed_status_ = is_shed(head) ? head.status : 0;
-  if (lease_.is_probe()) lease_.answered(outcome_of(head.status), response_took_);
+  // A tunnel has shown all that a breaker wants to know of it, and may last for days.
+  if (lease_.is_probe() || tunnel_) lease_.answered(outcome_of(head.status), response_took_);
 }
 
 void Attempt::on_response(http::ResponseHead& head, bool end) {

@@ -45,8 +45,9 @@ class Attempt final : private http::Responses, private UpstreamPool::Waiter {
 
   Attempt(Env& env, Owner& owner) : env_(env), owner_(owner) {}
 
-  // `per_try`: from here to the response's head; zero = none. Any callback may come before it returns.
-  void begin(Lease&& lease, Duration per_try);
+  // `per_try`: from here to the response's head; zero = none. `tunnel`: no HTTP, on a connection of its own;
+  // on_attempt_upgrade follows once that is there. Any callback may come before it returns.
+  void begin(Lease&& lease, Duration per_try, bool tunnel);
   // What the breaker is to know of a probe that has not been answered yet.
   void settle_probe(breaker::Result result) { lease_.answered({.result = result}, std::nullopt); }
   void watch_probe(Duration patience) { env_.wheel.arm_in(probe_timer_, patience); }
@@ -119,6 +120,7 @@ class Attempt final : private http::Responses, private UpstreamPool::Waiter {
   State state_ = State::kFree;
   bool reused_ = false;
   bool was_sent_ = false;
+  bool tunnel_ = false;
   unsigned shed_status_ = 0;
   unsigned status_ = 0;
   std::uint32_t resend_ = 0;

@@ -198,9 +198,10 @@ void Cluster::refresh_candidates() {
   });
 }
 
-// A probe has done its work when the head is there: a long download must not keep the others waiting.
+// A probe has done its work when the head is there: a long download must not keep the others waiting. A
+// tunnel has when it is open.
 void Cluster::answered(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency) {
-  if (!lease.ticket_.probe) return;
+  if (lease.reported_) return;
   report_to_breaker(lease, outcome, latency);
   lease.ticket_.probe = false;
   lease.reported_ = true;

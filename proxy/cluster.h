@@ -70,6 +70,12 @@ struct Acquired {
 
 class Cluster final : public Counted<Cluster>, private TurnTask {
  public:
+  // What an attempt needs of its endpoint besides being well.
+  struct Terms {
+    bool retry = false;   // it counts against the endpoint's limit of retries
+    bool tunnel = false;  // a connection of its own: an idle one does not help
+  };
+
   // A request that waits for a place.
   class Waiter : public PendingQueue::Member {
    public:
@@ -78,7 +84,7 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
     // As acquire() was given them; they outlive the waiting.
     std::optional<std::uint64_t> wait_key;
     std::span<const std::uint32_t> wait_tried;
-    bool wait_retry = false;
+    Terms wait_terms;
 
    protected:
     ~Waiter() = default;
@@ -105,9 +111,11 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   void apply(const std::vector<ResolvedEndpoint>& endpoints);
 
   // Picks an endpoint if all that limits it allows, one not in `tried` (indices from Lease::endpoint().index)
-  // if there is any. `retry`: it counts against the endpoint's limit of retries.
-  Acquired acquire(std::optional<std::uint64_t> key, std::span<const std::uint32_t> tried,
-                   bool retry = false);
+  // if there is any.
+  Acquired acquire(std::optional<std::uint64_t> key, std::span<const std::uint32_t> tried) {
+    return acquire(key, tried, Terms());
+  }
+  Acquired acquire(std::optional<std::uint64_t> key, std::span<const std::uint32_t> tried, Terms terms);
   // After a denial that can_wait(): waits for a place. False: the queue is full.
   bool wait(Waiter& waiter, Denied denied);
   // There are available endpoints not in `tried`.
@@ -155,7 +163,7 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   void at_end_of_turn() override;
 
   Denied take_cluster_permits(Lease& lease);
-  bool take_endpoint(std::uint32_t index, bool retry, Lease& lease, Denied& denied);
+  bool take_endpoint(std::uint32_t index, Terms terms, Lease& lease, Denied& denied);
   Acquired refused(Denied denied) const;
   bool ramp_rejects(const ClusterEndpoint& endpoint);
   bool close_an_idle_connection();

@@ -17,7 +17,7 @@ constexpr std::uint64_t kAllWorkers = ~std::uint64_t{0};
 }  // namespace
 
 Acquired Cluster::acquire(std::optional<std::uint64_t> key, std::span<const std::uint32_t> tried,
-                          bool retry) {
+                          Terms terms) {
   refresh_if_changed();
   Lease lease;
   if (const Denied denied = take_cluster_permits(lease); denied != Denied::kNone) return refused(denied);
@@ -35,24 +35,24 @@ Acquired Cluster::acquire(std::optional<std::uint64_t> key, std::span<const std:
     if (!index) break;
     if (ramping && ramp_rejects(*endpoints_[*index])) {
       spare = index;
-    } else if (take_endpoint(*index, retry, lease, denied)) {
+    } else if (take_endpoint(*index, terms, lease, denied)) {
       return {.lease = std::move(lease)};
     }
     avoided_.push_back(*index);
   }
-  if (spare && take_endpoint(*spare, retry, lease, denied)) return {.lease = std::move(lease)};
+  if (spare && take_endpoint(*spare, terms, lease, denied)) return {.lease = std::move(lease)};
   // The rest, those tried already last.
   for (const bool again : {false, true}) {
     for (const std::uint32_t index : candidates_) {
       const bool was_tried = std::ranges::find(tried, index) != tried.end();
-      if (was_tried == again && take_endpoint(index, retry, lease, denied))
+      if (was_tried == again && take_endpoint(index, terms, lease, denied))
         return {.lease = std::move(lease)};
     }
     if (tried.empty()) break;
   }
   // A recovering endpoint that has its probes already must not keep others out that are well.
   for (const std::uint32_t index : reserves_) {
-    if (take_endpoint(index, retry, lease, denied)) return {.lease = std::move(lease)};
+    if (take_endpoint(index, terms, lease, denied)) return {.lease = std::move(lease)};
   }
   if (cluster_scope_) state_->breaker.report(lease.ticket_, {}, std::nullopt, env_.now(), env_.random);
   return refused(denied);
@@ -85,7 +85,7 @@ Denied Cluster::take_cluster_permits(Lease& lease) {
 }
 
 // `denied`: the reason that helps most, a limit (for which one can wait) before a breaker before nobody.
-bool Cluster::take_endpoint(std::uint32_t index, bool retry, Lease& lease, Denied& denied) {
+bool Cluster::take_endpoint(std::uint32_t index, Terms terms, Lease& lease, Denied& denied) {
   ClusterEndpoint& endpoint = *endpoints_[index];
   EndpointState& state = *endpoint.info.state;
   breaker::CircuitBreaker::Entry entry;
@@ -112,13 +112,13 @@ bool Cluster::take_endpoint(std::uint32_t index, bool retry, Lease& lease, Denie
     request = std::move(*permit);
   }
   breaker::Permit another_try;
-  if (retry && state.retries.limited()) {
+  if (terms.retry && state.retries.limited()) {
     auto permit = state.retries.try_take();
     if (!permit) return refuse(Denied::kRetries);
     another_try = std::move(*permit);
   }
   UpstreamPool::Permits connection;
-  if (!endpoint.pool.has_available() && pool_settings_.room != nullptr) {
+  if ((terms.tunnel || !endpoint.pool.has_available()) && pool_settings_.room != nullptr) {
     auto permits = permits_to_dial(endpoint);
     if (!permits) return refuse(Denied::kConnections);
     connection = std::move(*permits);
@@ -254,11 +254,11 @@ void Cluster::at_end_of_turn() {
 void Cluster::serve_queue() {
   while (!queue_.empty()) {
     auto& waiter = static_cast<Waiter&>(*queue_.next(env_.now()));
-    Acquired acquired = acquire(waiter.wait_key, waiter.wait_tried, waiter.wait_retry);
+    Acquired acquired = acquire(waiter.wait_key, waiter.wait_tried, waiter.wait_terms);
     if (can_wait(acquired.denied)) {
       const bool news = say_that_we_wait(acquired.denied);
       // Once more, for what was given back before the bit was there.
-      acquired = acquire(waiter.wait_key, waiter.wait_tried, waiter.wait_retry);
+      acquired = acquire(waiter.wait_key, waiter.wait_tried, waiter.wait_terms);
       if (can_wait(acquired.denied)) {
         if (news) ask_for_connections(~state_->waiting.load());  // who waits has none to spare
         return;

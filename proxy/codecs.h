@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "proxy/http/h1.h"
+#include "proxy/http/tunnel.h"
 
 namespace remora::proxy {
 
@@ -16,6 +17,11 @@ struct Codecs {
                                                const http::H1Limits&) = &http::make_h1_server;
   std::unique_ptr<http::ClientCodec> (*client)(http::Transport&, http::H1Scratch&,
                                                const http::H1Limits&) = &http::make_h1_client;
+  // Where no HTTP is spoken.
+  std::unique_ptr<http::ServerCodec> (*tunnel_server)(http::Transport&, http::Requests&,
+                                                      http::H1Scratch&) = &http::make_tunnel_server;
+  std::unique_ptr<http::ClientCodec> (*tunnel_client)(http::Transport&,
+                                                      http::H1Scratch&) = &http::make_tunnel_client;
 };
 
 }  // namespace remora::proxy

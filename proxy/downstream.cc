@@ -3,18 +3,21 @@
 namespace remora::proxy {
 
 Downstream::Downstream(Env& env, Handler& handler, const Timeouts& timeouts, const http::H1Limits& limits,
-                       WireBytes* bytes)
+                       WireBytes* bytes, Carries carries)
     : env_(env),
       handler_(handler),
       timeouts_(timeouts),
       link_(env, *this, bytes),
-      codec_(env.codecs.server(link_, *this, env.scratch, limits)) {}
+      codec_(carries == Carries::kHttp ? env.codecs.server(link_, *this, env.scratch, limits)
+                                       : env.codecs.tunnel_server(link_, *this, env.scratch)),
+      carries_(carries) {}
 
 void Downstream::start(std::unique_ptr<net::Stream> stream) {
   peer_host_ = stream->peer().host();
   since_ = env_.now();
   env_.wheel.arm(timer_, deadline());
   link_.start(std::move(stream), *codec_);
+  if (carries_ == Carries::kBytes) link_.codec_changed();  // it begins without a word of the client's
 }
 
 // A connection that has not yet had its first request may have it on the way: its answer will say close, and

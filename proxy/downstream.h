@@ -46,9 +46,12 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
     Duration body_idle = 60s;  // a response that is still leaving makes no progress
   };
 
+  // What comes over the connection.
+  enum class Carries : std::uint8_t { kHttp, kBytes };
+
   // `timeouts`, `limits` and `bytes` (may be null) outlive the connection.
   Downstream(Env& env, Handler& handler, const Timeouts& timeouts, const http::H1Limits& limits,
-             WireBytes* bytes);
+             WireBytes* bytes, Carries carries = Carries::kHttp);
 
   void start(std::unique_ptr<net::Stream> stream);
   // No further request: closes when idle, else with the next response. One that has had no request yet is
@@ -60,6 +63,7 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
   const Address& peer() const { return link_.stream().peer(); }
   // The peer's address without the port, as text; made once.
   const std::string& peer_host() const { return peer_host_; }
+  Carries carries() const { return carries_; }
 
   // For the owner: its place in the owner's list, the listener it came by (null: admin) and its permit,
   // whether the peer's X-Forwarded-* are believed, and whether it was accepted beyond the connection limit,
@@ -93,7 +97,8 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
   MemberTimer<Downstream, &Downstream::on_timer> timer_{*this};
   std::size_t leaving_ = 0;  // bytes queued when the timer last looked
   TimePoint since_{};        // when the present waiting began
-  bool served_ = false;      // a request has come
+  Carries carries_;
+  bool served_ = false;  // a request has come
   bool draining_ = false;
   bool in_head_ = false;  // a part of a head has come
   bool busy_ = false;     // an exchange is under way

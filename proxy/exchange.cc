@@ -24,6 +24,7 @@ Exchange::Exchange(Env& env, AccessLog& log, Owner& owner)
 void Exchange::begin(const Origin& origin, http::ServerStream& stream, http::RequestHead& head, bool end) {
   std::swap(request_, head);
   origin_ = origin;
+  tcp_ = origin.tcp;
   client_ = &stream;
   cluster_ = origin.listener->local();
   started_ = last_activity_ = env_.now();
@@ -38,6 +39,10 @@ void Exchange::begin(const Origin& origin, http::ServerStream& stream, http::Req
 http::Receiver* Exchange::start(const Origin& origin, http::ServerStream& stream, http::RequestHead& head,
                                 bool end) {
   begin(origin, stream, head, end);
+  if (tcp_) {
+    route();
+    return &from_client_;
+  }
   const http::ForwardingContext context{.peer = *origin.peer,
                                         .peer_host = origin.peer_host,
                                         .peer_trusted = origin.trusted,
@@ -61,7 +66,7 @@ http::Receiver* Exchange::start(const Origin& origin, http::ServerStream& stream
 http::Receiver* Exchange::start_refused(const Origin& origin, http::ServerStream& stream,
                                         http::RequestHead& head, bool end, const LocalReply& refusal) {
   begin(origin, stream, head, end);
-  if (origin.listener->tracing != nullptr) begin_trace();
+  if (origin.listener->tracing != nullptr && !tcp_) begin_trace();
   reply(refusal);
   return &from_client_;
 }

@@ -1,4 +1,5 @@
-// One request with its response: the place where routing, balancing, limits, retries, timeouts and the log
+// One request with its response, or one TCP connection, which is a request without a head whose only response
+// is to become a tunnel: the place where routing, balancing, limits, retries, timeouts and the log
 // meet. The code is in the order in which a request lives: start -> acquire -> try -> relay -> conclude
 // (docs/architecture.md, "the life of a request").
 //
@@ -9,7 +10,7 @@
 //   kTrying      one attempt (or two) under way      response head -> kRelaying; failed -> kBackingOff,
 //                                                    kTrying again, or reply
 //   kRelaying    a response head went down           response complete, reset -> kDone
-//   kTunnel      101                                 both directions ended, reset, idle -> kDone
+//   kTunnel      101, or a TCP connection is open    both directions ended, reset, idle -> kDone
 //   kDone        everything ended                    recycle -> kIdle
 //
 // Thread: the worker's. Owner: ExchangePool, which recycles it at the end of the turn: an exchange at rest
@@ -43,6 +44,7 @@ struct Origin {
   const Address* peer = nullptr;
   std::string_view peer_host;
   bool trusted = false;
+  bool tcp = false;                        // it carries no HTTP: one exchange, a tunnel
   bool tls = false;                        // the connection is encrypted ...
   const net::TlsPeer* identity = nullptr;  // ... and the peer has shown who it is
   // Set when the exchange has logged a broken request body, whose reply the codec asks for next
@@ -118,6 +120,7 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   void fall_back(const config::Fallback& fallback);
   void begin_attempt(Lease&& lease);
   void on_attempt_open(Attempt& attempt) override;
+  void complete_head(Attempt& attempt);
   void on_attempt_writable(Attempt& attempt) override;
   void on_probe_unanswered(Attempt& attempt) override;
   void on_attempt_failed(Attempt& attempt, const Error& error, breaker::Result result) override;
@@ -212,6 +215,7 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   http::FieldList kept_trailers_;
   std::size_t client_unconsumed_ = 0;  // received from the client, not yet passed on
   std::size_t upstream_unconsumed_ = 0;
+  bool tcp_ = false;       // no HTTP (Origin::tcp)
   bool body_kept_ = true;  // kept_body_ holds all of the body so far
   bool request_ended_ = false;
   bool response_begun_ = false;

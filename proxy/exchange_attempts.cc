@@ -56,7 +56,7 @@ void Exchange::use_cluster(std::size_t index) {
 void Exchange::acquire() {
   if (deadline_ && *deadline_ <= env_.now()) return reply(kDeadlineGone);
   if (std::exchange(tried_generation_, cluster().generation()) != cluster().generation()) tried_.clear();
-  Acquired acquired = cluster().acquire(key_, tried_, retried_);
+  Acquired acquired = cluster().acquire(key_, tried_, {.retry = retried_, .tunnel = tcp_});
   if (acquired.lease) return begin_attempt(std::move(acquired.lease));
   if (can_wait(acquired.denied)) return wait_for_place(acquired.denied);
   deny(acquired);
@@ -66,7 +66,7 @@ void Exchange::wait_for_place(Denied denied) {
   ++cluster().stats().limit_hits[limit_of(denied)];
   wait_key = key_;
   wait_tried = tried_;
-  wait_retry = retried_;
+  wait_terms = {.retry = retried_, .tunnel = tcp_};
   state_ = State::kQueued;
   if (!cluster().wait(*this, denied)) {
     ++cluster().stats().limit_hits[static_cast<std::size_t>(ClusterLimit::kPending)];
@@ -91,7 +91,8 @@ void Exchange::deny(const Acquired& acquired) {
   if (acquired.denied == Denied::kNoEndpoint) return reply(kNoEndpoint);
   if (acquired.denied != Denied::kBreakerOpen) return reply(over_limit(acquired.denied));
   const config::Fallback& fallback = cluster_settings().fallback;
-  if (fell_back_ || std::holds_alternative<std::monostate>(fallback)) {
+  const bool says_something = std::holds_alternative<config::Respond>(fallback);  // in HTTP
+  if (fell_back_ || std::holds_alternative<std::monostate>(fallback) || (tcp_ && says_something)) {
     return reply(breaker_open(acquired.retry_after));
   }
   fall_back(fallback);
@@ -123,11 +124,12 @@ void Exchange::begin_attempt(Lease&& lease) {
   latest_ = first_.active() ? &second_ : &first_;
   if (trace_.recording) trace_attempt(*latest_);
   if (lease.is_probe()) latest_->watch_probe(cluster_settings().breaker.open_for);
-  latest_->begin(std::move(lease), retry_->per_try_timeout);
+  latest_->begin(std::move(lease), retry_->per_try_timeout, tcp_);
   arm_timer();
 }
 
-void Exchange::on_attempt_open(Attempt& attempt) {
+// What of a request's head depends on the attempt.
+void Exchange::complete_head(Attempt& attempt) {
   if (retried_ && !marked_) mark_attempt();
   if (deadline_) {
     const auto left = std::max<Duration::rep>((*deadline_ - env_.now()) / 1ms, 1);
@@ -139,6 +141,10 @@ void Exchange::on_attempt_open(Attempt& attempt) {
     request_.authority = to.info.address.is_unix() ? "localhost" : to.address_text;
   }
   if (trace_.recording) write_attempt_trace(attempt);
+}
+
+void Exchange::on_attempt_open(Attempt& attempt) {
+  if (!tcp_) complete_head(attempt);
   const bool has_trailers = !kept_trailers_.empty();
   const bool ends_with_head = request_ended_ && kept_body_.empty() && !has_trailers;
   http::ClientStream& stream = attempt.stream();
@@ -298,7 +304,7 @@ void Exchange::arm_hedge() {
 // The answer is late: another endpoint is asked as well, and the first answer wins.
 void Exchange::hedge() {
   if (!may_hedge() || taker() == nullptr || !cluster().has_untried(tried_)) return;
-  Acquired acquired = cluster().acquire(key_, tried_, true);
+  Acquired acquired = cluster().acquire(key_, tried_, {.retry = true});
   if (!acquired.lease) return;
   const auto index = acquired.lease.endpoint().index;
   if (std::ranges::find(tried_, *index) != tried_.end() || !take_retry()) return;

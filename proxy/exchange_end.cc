@@ -21,6 +21,7 @@ void Exchange::reply(const LocalReply& reply, breaker::Result blame) {
   flag_ = reply.flag;
   status_ = reply.status;
   count_local_reply();
+  if (tcp_) return abort(reply.flag, blame);
   LocalReply last = reply;
   last.close = last.close || origin_.listener->closing();
   response_begun_ = response_ended_ = true;
@@ -52,7 +53,8 @@ void Exchange::answer_trace() {
   answer(head, body);
 }
 
-// The client has seen the beginning of a response that will never be complete: it must be able to tell.
+// The client has seen the beginning of a response that will never be complete, or speaks no HTTP that could
+// tell it what is wrong: a reset can.
 void Exchange::abort(Flag flag, breaker::Result blame) {
   first_.drop();
   second_.drop();
@@ -103,14 +105,14 @@ void Exchange::write_log() {
       .trace_id = traced ? std::string_view(trace_id.data(), trace_id.size()) : std::string_view(),
       .cluster = local ? std::string_view{} : std::string_view(cluster_settings().name),
       .upstream = upstream_text(),
-      .status = status_,
+      .status = tcp_ ? 0 : status_,
       .flag = flag_,
       .attempts = attempts_,
       .bytes_in = bytes_in_,
       .bytes_out = bytes_out_,
       .duration = took,
       .connect = tried ? latest_->connect_took().value_or(Duration{-1}) : Duration{-1},
-      .response = tried ? latest_->response_took().value_or(Duration{-1}) : Duration{-1},
+      .response = tried && !tcp_ ? latest_->response_took().value_or(Duration{-1}) : Duration{-1},
   };
   log_.write(record, env_.random);
 }
@@ -150,7 +152,7 @@ void Exchange::recycle() {
   client_unconsumed_ = upstream_unconsumed_ = 0;
   body_kept_ = true;
   request_ended_ = response_begun_ = response_ended_ = tunnel_up_ended_ = concluded_ = false;
-  replayed_ = retried_ = marked_ = fell_back_ = continued_ = no_authority_ = false;
+  replayed_ = retried_ = marked_ = fell_back_ = continued_ = no_authority_ = tcp_ = false;
   flag_ = Flag::kNone;
   status_ = attempts_ = 0;
   bytes_in_ = bytes_out_ = 0;
@@ -162,6 +164,7 @@ void Exchange::recycle() {
 std::optional<TimePoint> Exchange::due() const {
   const auto& timeouts = origin_.listener->settings.timeouts;
   if (state_ == State::kTunnel) return last_activity_ + timeouts.tunnel_idle;
+  if (tcp_) return std::nullopt;  // connecting and waiting for a place have limits of their own
   const bool upstream_is_next = request_ended_ || awaits_continue();
   if (!upstream_is_next || response_begun_) return last_activity_ + timeouts.body_idle;
   std::optional<TimePoint> due = deadline_;
@@ -182,7 +185,7 @@ bool Exchange::awaits_continue() const {
 // into a shorter one.
 Duration Exchange::shortest_wait() const {
   const auto& timeouts = origin_.listener->settings.timeouts;
-  if (state_ == State::kTunnel) return timeouts.tunnel_idle;
+  if (state_ == State::kTunnel || tcp_) return timeouts.tunnel_idle;
   Duration wait = timeouts.body_idle;
   if (route_->timeout > Duration::zero()) wait = std::min(wait, route_->timeout);
   if (deadline_ && !response_begun_) {

@@ -42,6 +42,7 @@ void Exchange::on_attempt_upgrade(Attempt& attempt, http::ResponseHead& head) {
   status_ = head.status;
   http::prepare_response(head);
   client_->send_upgrade(head);
+  tunnel_up_ended_ = tcp_ && request_ended_;  // the client's end came before the tunnel did
   arm_timer();
 }
 

@@ -2,7 +2,7 @@
 // and reported exactly once.
 //
 //   taken        Cluster::acquire
-//   answered()   the response's head has come: a breaker's probe need not wait for the end of a long response
+//   answered()   the response's head has come, or a tunnel is open: the breaker need not wait for the end
 //   finish()     the attempt is over, with what came of it; destruction is finish(ignored)
 //
 // Thread: the worker's. Owner: the Attempt.
@@ -37,7 +37,7 @@ class Lease final {
   // For UpstreamPool::open: room for the connection that may have to be dialled.
   UpstreamPool::Permits take_connection_permits() { return std::move(connection_); }
 
-  // `latency`: from the request's sending to the response's head, if it came.
+  // `latency`: from the request's sending to the response's head, if it came; of a tunnel, to connect.
   void answered(const breaker::Outcome& outcome, std::optional<Duration> latency);
   // The breaker's half-open phase depends on this attempt.
   bool is_probe() const { return ticket_.probe; }

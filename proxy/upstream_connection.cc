@@ -6,14 +6,25 @@ namespace remora::proxy {
 
 UpstreamConnection::UpstreamConnection(UpstreamPool& pool) : pool_(pool), link_(pool.env_, *this, nullptr) {}
 
-void UpstreamConnection::dial(http::Responses& responses, UpstreamPool::Waiter& waiter) {
+void UpstreamConnection::dial(http::Responses& responses, UpstreamPool::Waiter& waiter, bool tunnel) {
+  const Env& env = pool_.env_;
   responses_ = &responses;
   waiter_ = &waiter;
   dialled_at_ = pool_.env_.now();
-  codec_ = pool_.env_.codecs.client(link_, pool_.env_.scratch, pool_.settings_.limits);
+  tunnel_ = tunnel;
+  codec_ = tunnel ? env.codecs.tunnel_client(link_, env.scratch)
+                  : env.codecs.client(link_, env.scratch, pool_.settings_.limits);
   ++pool_.stats_.connections_total;
   link_.start(proxy::dial(pool_.env_, pool_.address_, pool_.tls_, link_, &tls_), *codec_);
   pool_.env_.wheel.arm_in(connect_timer_, pool_.settings_.connect_timeout);
+}
+
+void UpstreamConnection::forget_waiter() {
+  waiter_ = nullptr;
+  if (!tunnel_) return;
+  connect_timer_.cancel();
+  link_.close(false);
+  gone();
 }
 
 void UpstreamConnection::on_link_open() {

@@ -20,8 +20,9 @@ class UpstreamConnection final : private HttpLink::Owner {
  public:
   explicit UpstreamConnection(UpstreamPool& pool);
 
-  void dial(http::Responses& responses, UpstreamPool::Waiter& waiter);
-  void forget_waiter() { waiter_ = nullptr; }
+  void dial(http::Responses& responses, UpstreamPool::Waiter& waiter, bool tunnel);
+  // A tunnel is of no use to anybody else: it is gone.
+  void forget_waiter();
   void close() { link_.close(false); }
 
   bool open() const { return state_ == State::kOpen; }
@@ -55,6 +56,7 @@ class UpstreamConnection final : private HttpLink::Owner {
   MemberTimer<UpstreamConnection, &UpstreamConnection::on_connect_timeout> connect_timer_{*this};
   TimePoint dialled_at_{};
   State state_ = State::kDialling;
+  bool tunnel_ = false;
 };
 
 }  // namespace remora::proxy

@@ -21,15 +21,15 @@ UpstreamPool::~UpstreamPool() {
 }
 
 UpstreamConnection* UpstreamPool::open(http::Responses& responses, Waiter& waiter, bool fresh,
-                                       Permits permits) {
-  if (!fresh && !available_.empty()) {
+                                       Permits permits, bool tunnel) {
+  if (!fresh && !tunnel && !available_.empty()) {
     begin(*available_.back(), responses, waiter, true);
     return nullptr;
   }
   UpstreamConnection& connection = connections_.add(std::make_unique<UpstreamConnection>(*this));
   connection.permits = std::move(permits);
   connection.epoch = epoch_;
-  connection.dial(responses, waiter);
+  connection.dial(responses, waiter, tunnel);
   count();
   return &connection;
 }

@@ -58,13 +58,15 @@ class UpstreamPool final {
   UpstreamPool& operator=(const UpstreamPool&) = delete;
 
   // Gets a stream for one exchange; `responses` is told of the response. `fresh`: dial even if a connection
-  // is idle. `permits` are for a connection that has to be dialled. Returns what to cancel() with while
-  // waiting, or null when on_stream was called already.
-  UpstreamConnection* open(http::Responses& responses, Waiter& waiter, bool fresh, Permits permits = {});
+  // is idle. `permits` are for a connection that has to be dialled. `tunnel`: for bytes that are no HTTP;
+  // fresh then. Returns what to cancel() with while waiting, or null when on_stream was called already.
+  UpstreamConnection* open(http::Responses& responses, Waiter& waiter, bool fresh, Permits permits = {},
+                           bool tunnel = false);
   // An exchange can be begun without dialling.
   bool has_available() const { return !available_.empty(); }
 
-  // The waiter is no longer interested; the dialling goes on and the connection is kept for others.
+  // The waiter is no longer interested; the dialling goes on and the connection is kept for others, unless it
+  // was to be a tunnel.
   void cancel(UpstreamConnection& dialling);
 
   // From now on; connections that are there stay.

@@ -104,7 +104,7 @@ void Worker::accept(WorkerListener& listener, std::unique_ptr<net::Stream> strea
 void Worker::serve(Arrival arrival) {
   WorkerListener& listener = *arrival.listener;
   auto downstream = std::make_unique<Downstream>(env_, *this, listener.timeouts(), listener.limits(),
-                                                 &listener.context().stats.bytes);
+                                                 &listener.context().stats.bytes, listener.carries());
   downstream->over_limit = arrival.over_limit;
   downstream->permit = std::move(arrival.permit);
   downstream->listener = &listener;
@@ -121,6 +121,7 @@ Origin Worker::origin_of(Downstream& downstream) {
           .peer = &downstream.peer(),
           .peer_host = downstream.peer_host(),
           .trusted = downstream.trusted,
+          .tcp = downstream.carries() == Downstream::Carries::kBytes,
           .tls = downstream.tls,
           .identity = downstream.identity.get(),
           .reply_logged = &downstream.reply_logged};

@@ -43,13 +43,14 @@ bool WorkerListener::apply(const Snapshot& snapshot, std::size_t index, const Up
   const bool trimmed = context_->trimmed;
   const bool draining = context_->draining;
   state_ = snapshot.listeners[index];
-  const bool same_tls = context_->settings.tls == snapshot.config->listeners[index].tls;
+  const config::Listener& next = snapshot.config->listeners[index];
+  const bool same = context_->settings.tls == next.tls && context_->settings.protocol == next.protocol;
   context_ = Ref<ListenerContext>::make(snapshot, index, upstreams, context_->totals, pseudonym_);
   context_->trimmed = trimmed;
   context_->draining = draining;
   take_settings();
-  if (!same_tls) ++tls_epoch_;
-  return same_tls;
+  if (!same) ++tls_epoch_;
+  return same;
 }
 
 void WorkerListener::take_settings() {

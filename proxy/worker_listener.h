@@ -49,8 +49,8 @@ class WorkerListener final {
                  Ref<ListenerTotals> totals, std::string_view pseudonym, std::unique_ptr<WorkerSocket> bound);
 
   // What the snapshot says of the listener at `index`, which has this one's name and address.
-  // False: the settings of TLS have changed; connections that are there do not go by them, nor do those with
-  // an older tls_epoch().
+  // False: the settings of TLS or the protocol have changed; connections that are there do not go by them,
+  // nor do those with an older tls_epoch().
   bool apply(const Snapshot& snapshot, std::size_t index, const Upstreams& upstreams);
   // How connections are accepted from now on; with every snapshot. Null although the settings want TLS: none
   // is.
@@ -63,6 +63,9 @@ class WorkerListener final {
   Ref<ListenerTotals> totals() const { return context_->totals; }
   const std::string& name() const { return name_; }
   const Address& address() const { return address_; }
+  Downstream::Carries carries() const {
+    return context_->settings.is_tcp() ? Downstream::Carries::kBytes : Downstream::Carries::kHttp;
+  }
   const Downstream::Timeouts& timeouts() const { return timeouts_; }
   const http::H1Limits& limits() const { return limits_; }
   ListenerState& state() const { return *state_; }

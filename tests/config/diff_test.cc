@@ -107,6 +107,7 @@ TEST_CASE("every kind of change is named, and so is its way back") {
       {with("127.0.0.1:1\"", "127.0.0.1:2\"\nlimits = { connections = 3 }"),
        {"changed listener in: address 127.0.0.1:1 -> 127.0.0.1:2, limits"}},
       {with("cluster = \"b\"", "cluster = \"a\""), {"changed listener in: routes"}},
+      {with("[[listener.route]]", "protocol = \"tcp\""), {"changed listener in: protocol, routes"}},
       {with("cluster = \"b\"", "cluster = \"b\"\ntimeout = \"3s\""), {"changed listener in: routes"}},
       {with("\"in\"", "\"other\""), {"added listener other", "removed listener in"}},
       {with("[\"10.0.0.3:80\"]",

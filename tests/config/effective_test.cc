@@ -108,6 +108,17 @@ respond = { status = 503, body = "two\r\nlines\u0001 \u007f \t ü", content_type
 [[listener]]
 address = "unix:/tmp/remora.sock"
 route = [{ cluster = "random" }]
+[[listener]]
+name = "db"
+address = "127.0.0.1:5432"
+protocol = "tcp"
+cluster = "maglev"
+direction = "outbound"
+timeouts = { tunnel_idle = "3h" }
+limits = { connections = 9 }
+rate_limit = { requests = 5, per = "2s", key = "source" }
+allow = [{ identity = "spiffe://a.example/db" }]
+tls = { certificate = "a.crt", key = "a.key", client_ca = "ca.crt" }
 [[cluster]]
 name = "ring"
 balance = "ring_hash"

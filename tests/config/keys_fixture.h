@@ -49,6 +49,10 @@ cluster = "app"
 [listener.route.rate_limit]
 requests = 20
 #listener.route.rate_limit
+[[listener]]
+address = "127.0.0.1:81"
+protocol = "tcp"
+cluster = "app"
 [[cluster]]
 name = "app"
 endpoints = ["127.0.0.1:3000"]

@@ -12,6 +12,9 @@ inline const std::string kHere = R"(cluster = "app")";
 inline const std::string kEndpoints = R"(endpoints = ["127.0.0.1:3000"])";
 inline const std::string kRing = "#listener.route\ncluster = \"app\"";
 
+inline const std::string kTcp = "protocol = \"tcp\"\ncluster = \"app\"";
+inline const std::string kRouted = "[[listener.route]]\ncluster = \"app\"";
+
 inline const std::string kTraces = R"(endpoint = "http://127.0.0.1:4318/v1/traces")";
 
 inline const std::vector<Row> kKeysOfTraffic{
@@ -49,6 +52,8 @@ inline const std::vector<Row> kKeysOfTraffic{
     {"listener", "name", "#name", "", R"(name = "127.0.0.1:80")", R"(name = "in")"},
     {"listener", "address", R"(address = "127.0.0.1:80")", R"(address = "127.0.0.1:80")", "",
      R"(address = "[::1]:80")"},
+    {"listener", "protocol", kTcp, kRouted, "protocol = \"http\"\n" + kRouted, kTcp},
+    {"listener", "cluster", kTcp, kTcp, "", "protocol = \"tcp\"\ncluster = \"ring\""},
     {"listener", "direction", "#listener", "", R"(direction = "inbound")", R"(direction = "outbound")"},
     {"listener", "trusted", "#listener", "",
      R"(trusted = ["unix:", "127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"])",

@@ -39,15 +39,14 @@ const std::vector<Mistake> kUnknownKeysOfListenersRoutes{
      R"(3: listener#1.timeouts.heeder: unknown key, did you mean "header"?)"},
     {listener, "limits = { headers = 1 }",
      "3: listener#1.limits.headers: unknown key here, it belongs in [[listener.route]]"},
-    {listener, R"(protocol = "tcp")",
-     "3: listener#1.protocol: unknown key here, it belongs in [cluster.health_check] or [mesh]"},
+    {listener, R"(jitter = 0.1)",
+     "3: listener#1.jitter: unknown key here, it belongs in [cluster.breaker] or [cluster.health_check]"},
     {listener, R"(certificate = "x")",
      "3: listener#1.certificate: unknown key here, it belongs in [listener.tls] or an element of "
      "certificates"},
     {listener, R"(colour = "x")",
-     "3: listener#1.colour: unknown key, the keys here are name, address, direction, trusted, timeouts, "
-     "limits, "
-     "rate_limit, tls, allow, route"},
+     "3: listener#1.colour: unknown key, the keys here are name, address, protocol, direction, trusted, "
+     "cluster, timeouts, limits, rate_limit, tls, allow, route"},
     {listener, R"(balance = "random")", "3: listener#1.balance: unknown key here, it belongs in [[cluster]]"},
     {listener, "conections = 5",
      R"(3: listener#1.conections: unknown key, did you mean "connections" in [listener.limits]?)"},

@@ -99,6 +99,31 @@ path = "")",
      R"(3: listener#1.timeouts.keep_alive: "25h" is out of range, write "1ms" to "24h")"},
     {listener, R"(timeouts = { tunnel_idle = "8761h" })",
      R"(3: listener#1.timeouts.tunnel_idle: "8761h" is out of range, write "1ms" to "8760h")"},
+    {listener, R"(protocol = "udp")", R"(3: listener#1.protocol: "udp" is not one of the choices, write one of http, tcp)"},
+    {listener, R"(cluster = "app")",
+     R"(3: listener#1.cluster: requests have routes, write it in a [[listener.route]], or protocol = "tcp")"},
+    {listener, R"(protocol = "tcp"
+cluster = "app")",
+     R"(5: listener#1.route: a listener with protocol = "tcp" sees no requests, write cluster = "..." instead of routes)"},
+    {whole, kListener + "protocol = \"tcp\"\n" + kCluster,
+     R"(1: listener#1.cluster: a listener with protocol = "tcp" leads to a cluster, write cluster = "...")"},
+    {whole, kListener + "protocol = \"tcp\"\ncluster = \"ap\"\n" + kCluster,
+     R"(4: listener#1.cluster: there is no cluster "ap", did you mean "app"?)"},
+    {whole, kListener + R"(protocol = "tcp"
+cluster = "app"
+trusted = []
+timeouts = { header = "1s", body_idle = "1s", keep_alive = "1s", tunnel_idle = "1s" }
+limits = { connections = 1, header_bytes = "1KiB", header_fields = 5, body_bytes = "7B" }
+rate_limit = { requests = 1, key = { header = "X" } }
+)" + kCluster,
+     R"(5: listener#1.trusted: a listener with protocol = "tcp" sees no requests, remove this
+6: listener#1.timeouts.header: a listener with protocol = "tcp" sees no requests, remove this
+6: listener#1.timeouts.body_idle: a listener with protocol = "tcp" sees no requests, remove this
+6: listener#1.timeouts.keep_alive: a listener with protocol = "tcp" sees no requests, remove this
+7: listener#1.limits.header_bytes: a listener with protocol = "tcp" sees no requests, remove this
+7: listener#1.limits.header_fields: a listener with protocol = "tcp" sees no requests, remove this
+7: listener#1.limits.body_bytes: a listener with protocol = "tcp" sees no requests, remove this
+8: listener#1.rate_limit: a listener with protocol = "tcp" sees no requests, so no header, write key = "source")"},
     {listener, "limits = { connections = -1 }",
      "3: listener#1.limits.connections: -1 is out of range, write a whole number from 0 to 10000000"},
     {listener, R"(limits = { header_bytes = "255B" })",
