@@ -205,6 +205,7 @@ struct ListenerTimeouts {
   Duration header = 10s;      // first byte of a head to its last
   Duration body_idle = 60s;   // between two pieces of a body, either direction
   Duration keep_alive = 75s;  // between two requests
+  Duration detect = 5s;       // for the bytes that say where a TCP connection goes
   Duration tunnel_idle = 1h;  // of an upgraded or a TCP connection, both directions silent
   bool operator==(const ListenerTimeouts&) const = default;
 };
@@ -221,9 +222,20 @@ struct ListenerLimits {
 // ends first.
 enum class Direction : std::uint8_t { kInbound, kOutbound };
 
+// Proxies in front that say with a PROXY header whose connections they pass on.
+struct ListenerProxies {
+  std::vector<Cidr> from;  // at least one; who is not in it is taken for who it is
+  Duration timeout = 5s;   // for the header
+  bool operator==(const ListenerProxies&) const = default;
+};
+
 struct Listener {
-  enum class Protocol : std::uint8_t { kHttp, kTcp };
+  // kDetect: HTTP to the routes but the last, everything else to that one.
+  enum class Protocol : std::uint8_t { kHttp, kTcp, kDetect };
   bool is_tcp() const { return protocol == Protocol::kTcp; }
+  bool detects() const { return protocol == Protocol::kDetect; }
+  // Where a TCP connection goes depends on the name that its TLS client asks for.
+  bool asks_names() const { return is_tcp() && !routes.empty() && !routes.front().match.host.empty(); }
 
   std::string name;  // default: the address as written
   Address address;
@@ -233,9 +245,15 @@ struct Listener {
   ListenerTimeouts timeouts;
   ListenerLimits limits;
   std::optional<RateLimit> rate_limit;
+  std::optional<ListenerProxies> proxy_protocol;
   std::optional<ListenerTls> tls;
   std::vector<std::string> allow;  // identities; empty = everybody
-  std::vector<Route> routes;       // first match wins; with kTcp one, which leads to the cluster
+  std::vector<Route> routes;       // first match wins; with kTcp `host` is what TLS clients ask for
+  // How many of them, from the first on, are for requests.
+  std::size_t request_routes() const {
+    if (is_tcp() || routes.empty()) return 0;
+    return detects() ? routes.size() - 1 : routes.size();
+  }
   bool operator==(const Listener&) const = default;
 };
 
@@ -291,6 +309,9 @@ struct HealthCheck {
   bool operator==(const HealthCheck&) const = default;
 };
 
+// The PROXY header that TCP connections to endpoints begin with.
+enum class ProxyProtocol : std::uint8_t { kNone, kV1, kV2 };
+
 struct Cluster {
   std::string name;
   std::vector<Endpoint> endpoints;                          // at least one, unless they are discovered
@@ -304,6 +325,7 @@ struct Cluster {
   health::OutlierDetector::Settings outlier;
   std::optional<HealthCheck> health_check;
   std::optional<ClusterTls> tls;
+  ProxyProtocol proxy_protocol = ProxyProtocol::kNone;
   Duration slow_start = 10s;  // how long an endpoint takes to its full share after recovery; zero = none
   breaker::RetrySettings retry;
   breaker::RetryBudget::Settings retry_budget;

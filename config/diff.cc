@@ -157,6 +157,7 @@ void diff_listener(const Listener& before, const Listener& after, const RouteCom
   details.compare("timeouts", before.timeouts, after.timeouts);
   details.compare("limits", before.limits, after.limits);
   details.compare("rate_limit", before.rate_limit, after.rate_limit);
+  details.compare("proxy_protocol", before.proxy_protocol, after.proxy_protocol);
   details.compare("tls", before.tls, after.tls);
   details.compare("allow", before.allow, after.allow);
   details.compare("routes", true, comparer.same(before.routes, after.routes));
@@ -214,6 +215,7 @@ void diff_cluster(const Cluster& before, const Cluster& after, const RouteCompar
   details.compare("outlier", before.outlier, after.outlier);
   details.compare("health_check", before.health_check, after.health_check);
   details.compare("tls", before.tls, after.tls);
+  details.compare("proxy_protocol", before.proxy_protocol, after.proxy_protocol);
   details.compare("slow_start", before.slow_start, after.slow_start);
   details.compare("retry", true, before.retry == after.retry && before.retry_budget == after.retry_budget);
   add(changes, "cluster " + after.name, details);

@@ -71,6 +71,8 @@ void read_mesh(const TableReader& top, Draft& draft);       // [mesh]
 
 // One [[listener.route]] of the listener that is the draft's last; and what it does with a request.
 void read_route(const TableReader& reader, Draft& draft);
+// The route of a TCP listener that everything takes, out of the listener's own table.
+void read_tcp_target(const TableReader& reader, Draft& draft);
 void read_action(const TableReader& reader, Draft& draft, Route& route);
 // The key `cluster`, which leads to it; it belongs to the listener's latest route.
 void read_target(const TableReader& reader, Draft& draft, Forward& forward);

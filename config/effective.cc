@@ -87,7 +87,7 @@ void write_match(TomlWriter& out, const Match& match) {
   if (!match.methods.empty()) out.list("methods", match.methods);
 }
 
-void write_forward(TomlWriter& out, const Forward& forward, const Route& route, const Config& config) {
+void write_clusters(TomlWriter& out, const Forward& forward, const Config& config) {
   if (forward.clusters.size() == 1 && forward.clusters.front().weight == 1) {
     out.text("cluster", config.clusters[forward.clusters.front().cluster].name);
   } else {
@@ -99,6 +99,10 @@ void write_forward(TomlWriter& out, const Forward& forward, const Route& route, 
     }
     out.values("clusters", clusters);
   }
+}
+
+void write_forward(TomlWriter& out, const Forward& forward, const Route& route, const Config& config) {
+  write_clusters(out, forward, config);
   if (route.rewrite) out.text("rewrite", *route.rewrite);
   out.duration("timeout", route.timeout);
   const auto name = toml_string(route.hash.name);
@@ -164,44 +168,70 @@ void write_route(TomlWriter& out, const Route& route, const Config& config, Secr
   if (route.rate_limit) write_rate_limit(out, "listener.route.rate_limit", *route.rate_limit);
 }
 
+std::vector<std::string> ranges(const std::vector<Cidr>& list) {
+  std::vector<std::string> texts;
+  texts.reserve(list.size());
+  for (const auto& range : list) texts.push_back(range.to_string());
+  return texts;
+}
+
+void write_proxies(TomlWriter& out, const std::optional<ListenerProxies>& proxies) {
+  if (!proxies) return;
+  out.table("listener.proxy_protocol");
+  out.list("from", ranges(proxies->from));
+  out.duration("timeout", proxies->timeout);
+}
+
 // The rest of a listener that has no requests.
 void write_tcp(TomlWriter& out, const Listener& listener, const Config& config) {
-  const auto& to = std::get<Forward>(listener.routes.front().action);
-  out.text("cluster", config.clusters[to.clusters.front().cluster].name);
+  const Route& last = listener.routes.back();
+  if (last.match.host.empty()) write_clusters(out, std::get<Forward>(last.action), config);
   write_allow(out, listener.allow);
   out.table("listener.timeouts");
+  out.duration("detect", listener.timeouts.detect);
   out.duration("tunnel_idle", listener.timeouts.tunnel_idle);
   out.table("listener.limits");
   out.integer("connections", listener.limits.connections);
+  write_proxies(out, listener.proxy_protocol);
   if (listener.tls) write_listener_tls(out, *listener.tls);
   if (listener.rate_limit) write_rate_limit(out, "listener.rate_limit", *listener.rate_limit);
+  for (const Route& route : listener.routes) {
+    if (route.match.host.empty()) break;
+    out.element("listener.route");
+    write_match(out, route.match);
+    write_clusters(out, std::get<Forward>(route.action), config);
+    if (route.retry) write_retry(out, "listener.route.retry", *route.retry);
+    if (route.rate_limit) write_rate_limit(out, "listener.route.rate_limit", *route.rate_limit);
+  }
 }
 
 void write_listener(TomlWriter& out, const Listener& listener, const Config& config, Secrets secrets) {
   out.element("listener");
   out.text("name", listener.name);
   out.text("address", listener.address.to_string());
-  out.text("protocol", listener.is_tcp() ? "tcp" : "http");
+  out.text("protocol", listener.is_tcp() ? "tcp" : listener.detects() ? "detect" : "http");
   out.text("direction", listener.direction == Direction::kOutbound ? "outbound" : "inbound");
   if (listener.is_tcp()) return write_tcp(out, listener, config);
-  std::vector<std::string> trusted;
-  trusted.reserve(listener.trusted.size());
-  for (const auto& range : listener.trusted) trusted.push_back(range.to_string());
-  out.list("trusted", trusted);
+  if (listener.detects()) write_clusters(out, std::get<Forward>(listener.routes.back().action), config);
+  out.list("trusted", ranges(listener.trusted));
   write_allow(out, listener.allow);
   out.table("listener.timeouts");
   out.duration("header", listener.timeouts.header);
   out.duration("body_idle", listener.timeouts.body_idle);
   out.duration("keep_alive", listener.timeouts.keep_alive);
   out.duration("tunnel_idle", listener.timeouts.tunnel_idle);
+  if (listener.detects()) out.duration("detect", listener.timeouts.detect);
   out.table("listener.limits");
   out.integer("connections", listener.limits.connections);
   out.size("header_bytes", listener.limits.header_bytes);
   out.integer("header_fields", listener.limits.header_fields);
   out.size("body_bytes", listener.limits.body_bytes);
+  write_proxies(out, listener.proxy_protocol);
   if (listener.tls) write_listener_tls(out, *listener.tls);
   if (listener.rate_limit) write_rate_limit(out, "listener.rate_limit", *listener.rate_limit);
-  for (const auto& route : listener.routes) write_route(out, route, config, secrets);
+  for (std::size_t i = 0; i < listener.request_routes(); ++i) {
+    write_route(out, listener.routes[i], config, secrets);
+  }
 }
 
 }  // namespace

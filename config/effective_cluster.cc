@@ -174,6 +174,8 @@ void write_cluster(TomlWriter& out, const Cluster& cluster, const Config& config
   out.text("balance", word(cluster.balance.algorithm));
   out.number("bounded_load", cluster.balance.bounded_load);
   out.duration("slow_start", cluster.slow_start);
+  static constexpr std::array<std::string_view, 3> kProxy{"none", "v1", "v2"};
+  out.text("proxy_protocol", kProxy[static_cast<std::size_t>(cluster.proxy_protocol)]);
   if (cluster.discover) write_discover(out, *cluster.discover);
   std::vector<std::string> endpoints;
   endpoints.reserve(cluster.endpoints.size());

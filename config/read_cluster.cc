@@ -10,6 +10,9 @@ namespace remora::config {
 namespace {
 
 using lb::Algorithm;
+using Versions = std::pair<std::string_view, ProxyProtocol>;
+constexpr std::array kProxyProtocols{Versions{"none", ProxyProtocol::kNone},
+                                     Versions{"v1", ProxyProtocol::kV1}, Versions{"v2", ProxyProtocol::kV2}};
 using Words = std::pair<std::string_view, Algorithm>;
 constexpr std::array kAlgorithms{
     Words{"round_robin", Algorithm::kRoundRobin}, Words{"least_request", Algorithm::kLeastRequest},
@@ -146,6 +149,7 @@ void read_clusters(const TableReader& top, Draft& draft) {
     timeouts.duration("idle", cluster.timeouts.idle, 1ms, 24h);
     read_resilience(reader, draft);
     read_cluster_tls(reader, draft.hooks, cluster);
+    reader.choice<ProxyProtocol>("proxy_protocol", cluster.proxy_protocol, kProxyProtocols);
   }
 }
 

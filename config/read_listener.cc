@@ -19,7 +19,8 @@ constexpr std::array<std::string_view, 7> kTrusted{"unix:",         "127.0.0.0/8
 using Words = std::pair<std::string_view, Direction>;
 using Protocols = std::pair<std::string_view, Listener::Protocol>;
 constexpr std::array kProtocols{Protocols{"http", Listener::Protocol::kHttp},
-                                Protocols{"tcp", Listener::Protocol::kTcp}};
+                                Protocols{"tcp", Listener::Protocol::kTcp},
+                                Protocols{"detect", Listener::Protocol::kDetect}};
 
 constexpr std::array kDirections{Words{"inbound", Direction::kInbound},
                                  Words{"outbound", Direction::kOutbound}};
@@ -44,16 +45,12 @@ void read_address(const TableReader& reader, Listener& listener) {
   if (listener.name.empty()) listener.name = *text;
 }
 
-void read_trusted(const TableReader& reader, Listener& listener) {
-  if (!reader.has("trusted")) {
-    for (const auto range : kTrusted) listener.trusted.push_back(*Cidr::parse(range));
-    return;
-  }
-  for (const auto& item : reader.elements("trusted", "[\"10.0.0.0/8\"]")) {
+void read_ranges(const TableReader& reader, std::string_view key, std::vector<Cidr>& ranges) {
+  for (const auto& item : reader.elements(key, "[\"10.0.0.0/8\"]")) {
     const auto text = read_string(item, "\"10.0.0.0/8\"", reader.report());
     if (!text) continue;
     if (const auto range = Cidr::parse(*text)) {
-      listener.trusted.push_back(*range);
+      ranges.push_back(*range);
     } else {
       reader.report().add(item.where,
                           fmt::format("{} is not an address range, write \"10.0.0.0/8\", \"fc00::/7\", "
@@ -63,10 +60,27 @@ void read_trusted(const TableReader& reader, Listener& listener) {
   }
 }
 
+void read_trusted(const TableReader& reader, Listener& listener) {
+  if (reader.has("trusted")) return read_ranges(reader, "trusted", listener.trusted);
+  for (const auto range : kTrusted) listener.trusted.push_back(*Cidr::parse(range));
+}
+
+void read_proxies(const TableReader& reader, Listener& listener) {
+  if (!reader.present()) return;
+  auto& proxies = listener.proxy_protocol.emplace();
+  read_ranges(reader, "from", proxies.from);
+  const auto* from = reader.find("from");
+  if (from == nullptr || (from->kind == Node::Kind::kArray && from->children.empty())) {
+    reader.problem("from", "nobody would be believed, write who sends the headers: from = [\"10.0.0.0/8\"]");
+  }
+  reader.duration("timeout", proxies.timeout, 10ms, 1h);
+}
+
 void read_timeouts(const TableReader& reader, ListenerTimeouts& timeouts) {
   reader.duration("header", timeouts.header, 1ms, 24h);
   reader.duration("body_idle", timeouts.body_idle, 1ms, 24h);
   reader.duration("keep_alive", timeouts.keep_alive, 1ms, 24h);
+  reader.duration("detect", timeouts.detect, 10ms, 1h);
   reader.duration("tunnel_idle", timeouts.tunnel_idle, 1ms, 24h * 365);
 }
 
@@ -108,29 +122,34 @@ void refuse_http(const TableReader& reader, const TableReader& timeouts, const T
   refuse(reader, {"trusted"});
   refuse(timeouts, {"header", "body_idle", "keep_alive"});
   refuse(limits, {"header_bytes", "header_fields", "body_bytes"});
-  if (reader.has("route")) {
-    reader.problem("route", fmt::format("{}, write cluster = \"...\" instead of routes", kNoRequests));
-  }
   if (listener.rate_limit && listener.rate_limit->key == RateLimit::Key::kHeader) {
     reader.problem("rate_limit", fmt::format("{}, so no header, write key = \"source\"", kNoRequests));
   }
 }
 
-// Where a TCP listener leads: a route that everything takes. Hashes go by the client's address, since there
-// is nothing else to go by.
-void read_tcp_target(const TableReader& reader, Draft& draft) {
-  Route route;
-  route.hash.source = HashKey::Source::kSourceAddress;
-  draft.routes.back().push_back(reader.where("cluster"));
-  draft.hashes.back().push_back(reader.where("cluster"));
-  Forward forward;
-  read_target(reader, draft, forward);
-  if (!reader.has("cluster")) {
-    reader.problem("cluster",
-                   "a listener with protocol = \"tcp\" leads to a cluster, write cluster = \"...\"");
+// Keys that only bytes without requests give a meaning.
+void refuse_tcp(const TableReader& reader, const TableReader& timeouts) {
+  if (timeouts.has("detect")) {
+    timeouts.problem(
+        "detect", "requests say by themselves where they go, this is for protocol = \"tcp\" and \"detect\"");
   }
-  route.action = std::move(forward);
-  draft.config.listeners.back().routes.push_back(std::move(route));
+  if (reader.has("cluster")) {
+    reader.problem("cluster",
+                   "requests have routes, write it in a [[listener.route]], or protocol = \"tcp\"");
+  }
+}
+
+// Where a TCP listener leads: routes by name, then one that everything takes.
+void read_tcp_targets(const TableReader& reader, Draft& draft) {
+  const auto& listener = draft.config.listeners.back();
+  if (reader.has("route") && listener.tls) {
+    reader.problem(
+        "route", "TLS ends at this listener, so nobody asks for a name behind it: remove tls or the routes");
+  }
+  if (reader.has("route")) read_routes(reader, draft);
+  if (reader.has("cluster")) return read_tcp_target(reader, draft);
+  if (reader.has("route")) return;
+  reader.problem("cluster", "a listener with protocol = \"tcp\" leads to a cluster, write cluster = \"...\"");
 }
 
 }  // namespace
@@ -155,15 +174,19 @@ void read_listeners(const TableReader& top, Draft& draft) {
     const auto limits = reader.table("limits");
     read_limits(limits, listener.limits);
     listener.rate_limit = read_rate_limit(reader.table("rate_limit"));
+    read_proxies(reader.table("proxy_protocol"), listener);
     read_listener_tls(reader, draft.hooks, listener);
     if (listener.is_tcp()) {
       refuse_http(reader, timeouts, limits, listener);
+      read_tcp_targets(reader, draft);
+    } else if (listener.detects()) {
+      read_routes(reader, draft);
       read_tcp_target(reader, draft);
-    } else {
-      if (reader.has("cluster")) {
-        reader.problem("cluster",
-                       "requests have routes, write it in a [[listener.route]], or protocol = \"tcp\"");
+      if (!reader.has("cluster")) {
+        reader.problem("cluster", "what is no HTTP needs a cluster to go to, write cluster = \"...\"");
       }
+    } else {
+      refuse_tcp(reader, timeouts);
       read_routes(reader, draft);
     }
   }

@@ -33,14 +33,18 @@ void read_path(const TableReader& reader, const Hooks& hooks, Match& match) {
   }
 }
 
-void read_match(const TableReader& reader, const Hooks& hooks, Match& match) {
-  if (const auto host = reader.string("host", "\"api.example\"")) {
-    if (auto pattern = parse_host_pattern(*host)) {
-      match.host = *std::move(pattern);
-    } else {
-      reader.problem("host", pattern.error());
-    }
+void read_host(const TableReader& reader, Match& match) {
+  const auto host = reader.string("host", "\"api.example\"");
+  if (!host) return;
+  if (auto pattern = parse_host_pattern(*host)) {
+    match.host = *std::move(pattern);
+  } else {
+    reader.problem("host", pattern.error());
   }
+}
+
+void read_match(const TableReader& reader, const Hooks& hooks, Match& match) {
+  read_host(reader, match);
   read_path(reader, hooks, match);
   const auto methods = reader.elements("methods", "[\"GET\"]");
   const auto* list = reader.find("methods");
@@ -136,12 +140,32 @@ HashKey read_hash(const TableReader& reader) {
   return hash;
 }
 
-}  // namespace
+// What connections of a TCP listener do when their TLS asks for a name. Hashes go by the client's address,
+// since there is nothing else to go by.
+void read_named_route(const TableReader& reader, Draft& draft, Route& route) {
+  static constexpr std::array<std::string_view, 13> kOfRequests{
+      "path",    "prefix",  "regex", "methods", "headers",         "redirect",        "respond",
+      "rewrite", "timeout", "hash",  "allow",   "request_headers", "response_headers"};
+  for (const auto key : kOfRequests) {
+    if (!reader.has(key)) continue;
+    reader.problem(key, "a listener with protocol = \"tcp\" sees no requests, remove this");
+  }
+  if (!reader.has("host")) {
+    reader.report().add(
+        reader.where(),
+        "this route is for a name that TLS clients ask for, write host = \"...\"; the cluster for "
+        "all others is the listener's own key");
+  }
+  read_host(reader, route.match);
+  read_action(reader, draft, route);
+  route.hash.source = HashKey::Source::kSourceAddress;
+  route.rate_limit = read_rate_limit(reader.table("rate_limit"));
+  if (route.rate_limit && route.rate_limit->key == RateLimit::Key::kHeader) {
+    reader.problem("rate_limit", "connections have no header, write key = \"source\"");
+  }
+}
 
-void read_route(const TableReader& reader, Draft& draft) {
-  Route route;
-  draft.routes.back().push_back(reader.where());
-  draft.hashes.back().push_back(reader.where("hash"));
+void read_request_route(const TableReader& reader, Draft& draft, Route& route) {
   read_match(reader, draft.hooks, route.match);
   read_action(reader, draft, route);
   if (const auto rewrite = reader.string("rewrite", "\"/new\"")) {
@@ -155,9 +179,33 @@ void read_route(const TableReader& reader, Draft& draft) {
   route.response_headers = read_edits(reader.table("response_headers"), false);
   reader.duration("timeout", route.timeout, 0s, 24h);
   route.hash = read_hash(reader.table("hash"));
-  if (const auto retry = reader.table("retry"); retry.present()) route.retry = read_retry(retry);
   route.rate_limit = read_rate_limit(reader.table("rate_limit"));
   route.allow = read_allow(reader, "listener.route.allow", draft.config.listeners.back().tls);
+}
+
+}  // namespace
+
+void read_tcp_target(const TableReader& reader, Draft& draft) {
+  Route route;
+  route.hash.source = HashKey::Source::kSourceAddress;
+  draft.routes.back().push_back(reader.where("cluster"));
+  draft.hashes.back().push_back(reader.where("cluster"));
+  Forward forward;
+  read_target(reader, draft, forward);
+  route.action = std::move(forward);
+  draft.config.listeners.back().routes.push_back(std::move(route));
+}
+
+void read_route(const TableReader& reader, Draft& draft) {
+  Route route;
+  draft.routes.back().push_back(reader.where());
+  draft.hashes.back().push_back(reader.where("hash"));
+  if (draft.config.listeners.back().is_tcp()) {
+    read_named_route(reader, draft, route);
+  } else {
+    read_request_route(reader, draft, route);
+  }
+  if (const auto retry = reader.table("retry"); retry.present()) route.retry = read_retry(retry);
   draft.config.listeners.back().routes.push_back(std::move(route));
 }
 

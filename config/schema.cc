@@ -25,9 +25,11 @@ constexpr Keys kAccess = {"format", "path", "sample"};
 constexpr Keys kTracing = {"endpoint", "sample",   "service", "propagation", "batch",
                            "queue",    "interval", "timeout", "headers"};
 
-constexpr Keys kListener = {"name",     "address", "protocol",   "direction", "trusted", "cluster",
-                            "timeouts", "limits",  "rate_limit", "tls",       "allow",   "route"};
-constexpr Keys kListenerTimeouts = {"header", "body_idle", "keep_alive", "tunnel_idle"};
+constexpr Keys kListener = {"name",    "address",  "protocol",      "direction",  "trusted",
+                            "cluster", "timeouts", "limits",        "rate_limit", "tls",
+                            "allow",   "route",    "proxy_protocol"};
+constexpr Keys kListenerTimeouts = {"header", "body_idle", "keep_alive", "tunnel_idle", "detect"};
+constexpr Keys kListenerProxies = {"from", "timeout"};
 constexpr Keys kListenerTls = {"certificate",
                                "key",
                                "ocsp",
@@ -71,7 +73,8 @@ constexpr Keys kCluster = {"name",
                            "slow_start",
                            "retry",
                            "adaptive_concurrency",
-                           "tls"};
+                           "tls",
+                           "proxy_protocol"};
 constexpr Keys kEndpoint = {"address", "weight", "zone", "priority"};
 constexpr Keys kClusterTimeouts = {"connect", "idle"};
 constexpr Keys kClusterTls = {"ca",          "crl",      "certificate", "key",
@@ -136,6 +139,7 @@ constexpr std::array kTables{
     TableKeys{"listener", "[[listener]]", kListener},
     TableKeys{"listener.timeouts", "[listener.timeouts]", kListenerTimeouts},
     TableKeys{"listener.limits", "[listener.limits]", kListenerLimits},
+    TableKeys{"listener.proxy_protocol", "[listener.proxy_protocol]", kListenerProxies},
     TableKeys{"listener.tls", "[listener.tls]", kListenerTls},
     TableKeys{"listener.tls.certificates", "an element of certificates", kKeyPair},
     TableKeys{"listener.allow", "an element of allow", kAllow},

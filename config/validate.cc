@@ -155,9 +155,8 @@ bool hashing(const Cluster& cluster) {
 // A hash that no cluster of the route looks at. Only when everything else is right: the indices must be.
 void check_hashes(Draft& draft) {
   for (std::size_t i = 0; i < draft.config.listeners.size(); ++i) {
-    if (draft.config.listeners[i].is_tcp()) continue;  // nobody has asked for its hash
     const auto& routes = draft.config.listeners[i].routes;
-    for (std::size_t k = 0; k < routes.size(); ++k) {
+    for (std::size_t k = 0; k < draft.config.listeners[i].request_routes(); ++k) {
       const auto* forward = std::get_if<Forward>(&routes[k].action);
       if (forward == nullptr || routes[k].hash.source == HashKey::Source::kNone) continue;
       const bool used = std::ranges::any_of(forward->clusters, [&](const WeightedCluster& weighted) {
@@ -168,6 +167,32 @@ void check_hashes(Draft& draft) {
                        fmt::format("cluster {} does not balance by hash, set balance = \"ring_hash\" or "
                                    "\"maglev\" there, or remove the hash",
                                    in_quotes(draft.config.clusters[forward->clusters.front().cluster].name)));
+    }
+  }
+}
+
+// Pooled connections carry requests of many clients: a header at their beginning would speak for the wrong
+// one.
+void check_headers(Draft& draft) {
+  for (std::size_t i = 0; i < draft.config.listeners.size(); ++i) {
+    const auto& routes = draft.config.listeners[i].routes;
+    for (std::size_t k = 0; k < draft.config.listeners[i].request_routes(); ++k) {
+      const auto* forward = std::get_if<Forward>(&routes[k].action);
+      if (forward == nullptr) continue;
+      for (const auto& weighted : forward->clusters) {
+        const Cluster& cluster = draft.config.clusters[weighted.cluster];
+        const auto* fallback = std::get_if<WeightedCluster>(&cluster.fallback);
+        const Cluster& other = fallback != nullptr ? draft.config.clusters[fallback->cluster] : cluster;
+        for (const Cluster* to : {&cluster, &other}) {
+          if (to->proxy_protocol == ProxyProtocol::kNone) continue;
+          draft.report.add(
+              draft.routes[i][k],
+              fmt::format("requests come to cluster {}, whose proxy_protocol is for listeners with "
+                          "protocol = \"tcp\": X-Forwarded-For says where requests come from, remove it",
+                          in_quotes(to->name)));
+          break;
+        }
+      }
     }
   }
 }
@@ -206,8 +231,11 @@ bool condition_holds(const Match::FieldIs& wanted, const std::vector<Match::Fiel
 
 void check_reachable(Draft& draft) {
   for (std::size_t i = 0; i < draft.config.listeners.size(); ++i) {
-    const auto& routes = draft.config.listeners[i].routes;
-    for (std::size_t later = 1; later < routes.size(); ++later) {
+    const auto& listener = draft.config.listeners[i];
+    const auto& routes = listener.routes;
+    // Beside those for requests, the last one of those for connections may take everything.
+    const std::size_t count = listener.is_tcp() ? routes.size() : listener.request_routes();
+    for (std::size_t later = 1; later < count; ++later) {
       for (std::size_t earlier = 0; earlier < later; ++earlier) {
         if (!covers(routes[earlier].match, routes[later].match)) continue;
         const bool everything = covers(routes[earlier].match, Match{});
@@ -241,7 +269,9 @@ void validate(Draft& draft) {
   resolve(draft);
   check_services(draft);
   check_reachable(draft);
-  if (draft.report.empty()) check_hashes(draft);
+  if (!draft.report.empty()) return;
+  check_hashes(draft);
+  check_headers(draft);
 }
 
 }  // namespace remora::config

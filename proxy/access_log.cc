@@ -82,10 +82,16 @@ std::size_t room_for(const AccessRecord& record) {
   return kFixedRoom + bytes * kMaxEscape;
 }
 
-// `GET example.com/path?query`; a target that is no path (`*`) stands apart.
+// `GET example.com/path?query`; `- example.com` for TLS that was passed through to there; a target that is no
+// path (`*`) stands apart.
 void write_request(Pen& pen, const AccessRecord& record) {
-  if (record.method.empty()) return pen.raw("\"-\"");
   pen.raw('"');
+  if (record.method.empty()) {
+    pen.raw('-');
+    if (!record.host.empty()) pen.raw(' ');
+    pen.escaped(record.host, kMaxValue);
+    return pen.raw('"');
+  }
   pen.escaped(record.method, kMaxValue);
   pen.raw(' ');
   pen.escaped(record.host, kMaxValue);

@@ -19,17 +19,17 @@ bool is_shed(const http::ResponseHead& head) {
 
 }  // namespace
 
-void Attempt::begin(Lease&& lease, Duration per_try, bool tunnel) {
+void Attempt::begin(Lease&& lease, Duration per_try, const std::string_view* tunnel) {
   lease_ = std::move(lease);
-  tunnel_ = tunnel;
+  tunnel_ = tunnel != nullptr;
   per_try_ = per_try;
   began_at_ = env_.now();
-  dial(false, lease_.take_connection_permits());
+  dial(false, lease_.take_connection_permits(), tunnel);
 }
 
-void Attempt::begin_again(UpstreamPool::Permits permits) { dial(true, std::move(permits)); }
+void Attempt::begin_again(UpstreamPool::Permits permits) { dial(true, std::move(permits), nullptr); }
 
-void Attempt::dial(bool fresh, UpstreamPool::Permits permits) {
+void Attempt::dial(bool fresh, UpstreamPool::Permits permits, const std::string_view* tunnel) {
   state_ = State::kDialling;
   opened_at_ = env_.now();
   connect_took_.reset();
@@ -38,7 +38,7 @@ void Attempt::dial(bool fresh, UpstreamPool::Permits permits) {
   shed_status_ = status_ = 0;
   if (per_try_ > Duration::zero()) env_.wheel.arm_in(timer_, per_try_);
   const std::uint32_t dial = ++dials_;
-  auto* dialling = lease_.endpoint().pool.open(*this, *this, fresh, std::move(permits), tunnel_);
+  auto* dialling = lease_.endpoint().pool.open(*this, *this, fresh, std::move(permits), tunnel);
   // A failed dial may already have been followed by another, and an idle connection is in use by now.
   if (dials_ == dial && state_ == State::kDialling) dialling_ = dialling;
 }

@@ -45,9 +45,10 @@ class Attempt final : private http::Responses, private UpstreamPool::Waiter {
 
   Attempt(Env& env, Owner& owner) : env_(env), owner_(owner) {}
 
-  // `per_try`: from here to the response's head; zero = none. `tunnel`: no HTTP, on a connection of its own;
-  // on_attempt_upgrade follows once that is there. Any callback may come before it returns.
-  void begin(Lease&& lease, Duration per_try, bool tunnel);
+  // `per_try`: from here to the response's head; zero = none. `tunnel`: no HTTP, on a connection of its own
+  // that begins with these bytes; on_attempt_upgrade follows once that is there. Any callback may come before
+  // it returns.
+  void begin(Lease&& lease, Duration per_try, const std::string_view* tunnel);
   // What the breaker is to know of a probe that has not been answered yet.
   void settle_probe(breaker::Result result) { lease_.answered({.result = result}, std::nullopt); }
   void watch_probe(Duration patience) { env_.wheel.arm_in(probe_timer_, patience); }
@@ -108,7 +109,7 @@ class Attempt final : private http::Responses, private UpstreamPool::Waiter {
   void on_writable() override { owner_.on_attempt_writable(*this); }
   void on_reset(const Error& error) override;
 
-  void dial(bool fresh, UpstreamPool::Permits permits);
+  void dial(bool fresh, UpstreamPool::Permits permits, const std::string_view* tunnel);
   void answered(const http::ResponseHead& head);
   void on_timer();
   void on_probe_timer() { owner_.on_probe_unanswered(*this); }

@@ -9,6 +9,7 @@
 #include "base/ref.h"
 #include "config/config.h"
 #include "proxy/env.h"
+#include "proxy/http/proxy_header.h"
 #include "proxy/net/tls_sessions.h"
 
 namespace remora::net {
@@ -28,8 +29,13 @@ struct UpstreamTls {
 // The name by which an endpoint, as configured ("host:port"), is asked for and verified.
 std::string tls_name(const config::ClusterTls& settings, const std::string& endpoint);
 
-// As Network::connect. `made`: where to leave the TLS stream, null if there is none; may be null.
+// Not for kNone.
+http::ProxyVersion proxy_version(config::ProxyProtocol settings);
+
+// As Network::connect. `preamble`: sent before everything else, in the clear. `made`: where to leave the TLS
+// stream, null if there is none; may be null.
 std::unique_ptr<net::Stream> dial(Env& env, const Address& address, const UpstreamTls& tls,
-                                  net::Stream::Events& events, net::TlsStream** made = nullptr);
+                                  net::Stream::Events& events, std::string_view preamble = {},
+                                  net::TlsStream** made = nullptr);
 
 }  // namespace remora::proxy

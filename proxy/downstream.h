@@ -60,7 +60,8 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
   // Ends the connection at once; exchanges under way are told. The handler is called back.
   void close();
 
-  const Address& peer() const { return link_.stream().peer(); }
+  const net::Stream& stream() const { return link_.stream(); }
+  const Address& peer() const { return stream().peer(); }
   // The peer's address without the port, as text; made once.
   const std::string& peer_host() const { return peer_host_; }
   Carries carries() const { return carries_; }
@@ -76,6 +77,8 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
   // The connection is encrypted; and who the peer is, null if it has not shown that.
   bool tls = false;
   std::unique_ptr<net::TlsPeer> identity;
+  // Of a connection that carries bytes: whom its client asks for, which is what a route can go by.
+  std::string server_name;
   // An exchange has logged its broken body already; the on_bad_request that follows only has to be answered.
   bool reply_logged = false;
 

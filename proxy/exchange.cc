@@ -87,7 +87,8 @@ void Exchange::route() {
   ListenerContext& listener = *origin_.listener;
   if (denies(listener.settings.allow)) return;
   if (over_rate(listener.rates.all.get(), listener.settings.rate_limit)) return;
-  route_ = listener.router.match(request_);
+  const bool is_rest = tcp_ && listener.settings.detects();
+  route_ = is_rest ? &listener.settings.routes.back() : listener.router.match(request_);
   if (route_ == nullptr) return reply(kNoRoute);
   if (denies(route_->allow)) return;
   if (route_->rate_limit) {

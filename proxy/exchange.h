@@ -33,8 +33,9 @@
 #include "proxy/trace_context.h"
 
 namespace remora::net {
+class Stream;
 struct TlsPeer;
-}
+}  // namespace remora::net
 
 namespace remora::proxy {
 
@@ -42,6 +43,7 @@ namespace remora::proxy {
 struct Origin {
   Ref<ListenerContext> listener;
   const Address* peer = nullptr;
+  const net::Stream* stream = nullptr;
   std::string_view peer_host;
   bool trusted = false;
   bool tcp = false;                        // it carries no HTTP: one exchange, a tunnel
@@ -119,6 +121,7 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   void deny(const Acquired& acquired);
   void fall_back(const config::Fallback& fallback);
   void begin_attempt(Lease&& lease);
+  void begin_tunnel(Lease&& lease);
   void on_attempt_open(Attempt& attempt) override;
   void complete_head(Attempt& attempt);
   void on_attempt_writable(Attempt& attempt) override;

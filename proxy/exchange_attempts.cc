@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "proxy/exchange.h"
+#include "proxy/http/proxy_header.h"
 #include "proxy/transition_log.h"
 
 namespace remora::proxy {
@@ -124,8 +125,22 @@ void Exchange::begin_attempt(Lease&& lease) {
   latest_ = first_.active() ? &second_ : &first_;
   if (trace_.recording) trace_attempt(*latest_);
   if (lease.is_probe()) latest_->watch_probe(cluster_settings().breaker.open_for);
-  latest_->begin(std::move(lease), retry_->per_try_timeout, tcp_);
+  if (tcp_) {
+    begin_tunnel(std::move(lease));
+  } else {
+    latest_->begin(std::move(lease), retry_->per_try_timeout, nullptr);
+  }
   arm_timer();
+}
+
+void Exchange::begin_tunnel(Lease&& lease) {
+  std::string header;
+  if (cluster_settings().proxy_protocol != config::ProxyProtocol::kNone) {
+    header = http::proxy_header(proxy_version(cluster_settings().proxy_protocol), *origin_.peer,
+                                origin_.stream->local());
+  }
+  const std::string_view first(header);
+  latest_->begin(std::move(lease), retry_->per_try_timeout, &first);
 }
 
 // What of a request's head depends on the attempt.

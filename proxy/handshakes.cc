@@ -2,7 +2,6 @@
 
 #include <vector>
 
-#include "base/log.h"
 #include "config/units.h"
 #include "proxy/net/tls_stream.h"
 
@@ -40,7 +39,6 @@ class Handshakes::One final : private net::Stream::Events {
     all_.env_.wheel.arm(timer_, began_ + kHurried);
   }
   const Arrival& arrival() const { return arrival_; }
-  TimePoint began() const { return began_; }
 
   void finish() {
     timer_.cancel();
@@ -87,7 +85,7 @@ class Handshakes::One final : private net::Stream::Events {
   void refuse(const std::string& reason) {
     refused_ = true;
     ++arrival_.listener->context().stats.tls.failed;
-    all_.tell(*this, reason);
+    all_.refusals_.tell(arrival_, Flag::kTlsFailed, began_, reason);
     all_.leave(*arrival_.listener);
     if (tls_->peer_gone() || reason.starts_with("TLS handshake: not done")) return finish();
     all_.env_.wheel.arm_in(timer_, kLinger);
@@ -102,7 +100,8 @@ class Handshakes::One final : private net::Stream::Events {
   MemberTimer<One, &One::on_time> timer_{*this};
 };
 
-Handshakes::Handshakes(Env& env, AccessLog& log, Owner& owner) : env_(env), log_(log), owner_(owner) {}
+Handshakes::Handshakes(Env& env, AccessLog& log, Owner& owner)
+    : env_(env), owner_(owner), refusals_(env, log, "TLS handshake with a client failed") {}
 
 Handshakes::~Handshakes() = default;
 
@@ -145,27 +144,6 @@ void Handshakes::leave(WorkerListener& listener) {
   const bool was_full = full(listener);
   --listener.handshakes;
   if (was_full) owner_.on_room_changed(listener);
-}
-
-void Handshakes::tell(const One& one, std::string_view reason) {
-  const Arrival& arrival = one.arrival();
-  const std::string client = arrival.stream->peer().host();
-  AccessRecord record;
-  record.listener = arrival.listener->context().settings.name;
-  record.client = client;
-  record.flag = Flag::kTlsFailed;
-  record.duration = env_.now() - one.began();
-  log_.write(record, env_.random);
-  if (log_lines_.try_take(env_.now())) {
-    ++left_out_;
-    return;
-  }
-  if (left_out_ > 0) {
-    log_warn("TLS handshakes that failed were not logged, too many",
-             {{"count", std::to_string(std::exchange(left_out_, 0))}});
-  }
-  log_warn("TLS handshake with a client failed",
-           {{"listener", arrival.listener->name()}, {"client", client}, {"reason", reason}});
 }
 
 }  // namespace remora::proxy

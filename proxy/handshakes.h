@@ -12,38 +12,15 @@
 // Thread: the worker's. Owner: Worker. Destroying it resets them.
 #pragma once
 
-#include <memory>
-#include <string>
-
 #include "base/slot_list.h"
-#include "breaker/limiter.h"
-#include "breaker/rate_limiter.h"
-#include "proxy/access_log.h"
-#include "proxy/env.h"
-#include "proxy/net/tls_peer.h"
-#include "proxy/worker_listener.h"
+#include "proxy/arrival.h"
 
 namespace remora::proxy {
 
-// A connection on its way in.
-struct Arrival {
-  WorkerListener* listener = nullptr;
-  std::unique_ptr<net::Stream> stream;
-  breaker::Permit permit;
-  bool over_limit = false;  // accepted only to be told that there are too many
-  bool tls = false;
-  unsigned epoch = 0;                      // of the listener's settings of TLS when it was accepted
-  std::unique_ptr<net::TlsPeer> identity;  // null: not shown
-};
-
 class Handshakes final {
  public:
-  class Owner {
+  class Owner : public Arrival::Owner {
    public:
-    // The handshake is done, and the connection is the owner's.
-    virtual void on_arrival(Arrival arrival) = 0;
-    // A refused connection is over.
-    virtual void on_refused(WorkerListener& listener) = 0;
     // WorkerListener::handshakes has reached its limit, or has left it.
     virtual void on_room_changed(WorkerListener& listener) = 0;
 
@@ -69,14 +46,11 @@ class Handshakes final {
 
   void hurry(const WorkerListener& listener);
   void leave(WorkerListener& listener);
-  void tell(const One& one, std::string_view reason);
 
   Env& env_;
-  AccessLog& log_;
   Owner& owner_;
+  Refusals refusals_;
   SlotList<One> all_;
-  breaker::TokenBucket log_lines_{{.requests = 5, .per = 1s, .burst = 20}};
-  std::uint64_t left_out_ = 0;
 };
 
 }  // namespace remora::proxy

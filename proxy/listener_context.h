@@ -54,7 +54,8 @@ struct ListenerContext final : Counted<ListenerContext> {
       : config(snapshot.config),
         settings(config->listeners[index]),
         tracing(config->tracing ? &*config->tracing : nullptr),
-        router(settings.routes),
+        router(std::span(settings.routes)
+                   .first(settings.is_tcp() ? settings.routes.size() : settings.request_routes())),
         rates(snapshot.rates[index]),
         clusters(upstreams.clusters()),
         totals(std::move(counts)),

@@ -31,6 +31,7 @@ struct ProbeTarget {
   std::shared_ptr<const config::HealthCheck> check;  // never null; keeps the configuration that it is part of
   ResolvedEndpoint endpoint;
   UpstreamTls tls{};
+  std::string preamble{};  // sent before everything else, in the clear
 };
 
 class Probe {

@@ -53,8 +53,8 @@ class HttpProbe final : public Probe, private http::Responses {
           link_(probe.env_, *this, nullptr),
           codec_(probe.env_.codecs.client(link_, probe.env_.scratch, kLimits)) {}
 
-    void dial(Env& env, const Address& address, const UpstreamTls& tls) {
-      link_.start(proxy::dial(env, address, tls, link_), *codec_);
+    void dial(Env& env, const Address& address, const ProbeTarget& target) {
+      link_.start(proxy::dial(env, address, target.tls, link_, target.preamble), *codec_);
     }
     http::ClientCodec& codec() { return *codec_; }
     // The probe hears no more of it. It dies with the turn.
@@ -128,7 +128,7 @@ void HttpProbe::dial() {
   if (check().port != 0) address.set_port(check().port);
   connection_ = std::make_unique<Connection>(*this);
   dialled_with_ = target_.tls.context;
-  connection_->dial(env_, address, target_.tls);
+  connection_->dial(env_, address, target_);
 }
 
 void HttpProbe::ask() {

@@ -63,7 +63,7 @@ void TcpProbe::start() {
   search_ = ProbeSearch(check().receive);
   Address address = target_.endpoint.address;
   if (check().port != 0) address.set_port(check().port);
-  stream_ = dial(env_, address, target_.tls, *this);
+  stream_ = dial(env_, address, target_.tls, *this, target_.preamble);
 }
 
 void TcpProbe::on_open() {

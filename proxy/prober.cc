@@ -28,7 +28,7 @@ std::string key_of(const ProbeTarget& target) {
 
 bool is_same(const ProbeTarget& a, const ProbeTarget& b) {
   return a.cluster == b.cluster && a.endpoint.address == b.endpoint.address && *a.check == *b.check &&
-         a.tls.wanted == b.tls.wanted && a.tls.name == b.tls.name;
+         a.tls.wanted == b.tls.wanted && a.tls.name == b.tls.name && a.preamble == b.preamble;
 }
 
 void log_change(const ProbeTarget& target, const health::Checker& checker) {

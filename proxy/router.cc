@@ -87,7 +87,7 @@ struct Router::Entry {
   std::unique_ptr<RE2> regex;
 };
 
-Router::Router(const std::vector<config::Route>& routes) {
+Router::Router(std::span<const config::Route> routes) {
   entries_.reserve(routes.size());
   for (const auto& route : routes) {
     std::unique_ptr<RE2> regex;

@@ -18,7 +18,7 @@ namespace remora::proxy {
 
 class Router final {
  public:
-  explicit Router(const std::vector<config::Route>& routes);
+  explicit Router(std::span<const config::Route> routes);
   ~Router();
 
   // The first matching route, or null. O(routes), without allocation.

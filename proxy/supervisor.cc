@@ -61,6 +61,12 @@ EndpointView::Outlier view_of(const health::OutlierDetector::Standing& standing,
       .last_detail = standing.last_detail};
 }
 
+// A server that wants PROXY headers wants them of checks as well, unless they ask another one.
+std::string preamble_of(const config::Cluster& settings) {
+  if (settings.proxy_protocol == config::ProxyProtocol::kNone || settings.health_check->port != 0) return {};
+  return http::own_proxy_header(proxy_version(settings.proxy_protocol));
+}
+
 }  // namespace
 
 Supervisor::Supervisor(Env& env, Ways ways)
@@ -125,7 +131,8 @@ void Supervisor::check_endpoints() {
            .tls = {.wanted = settings.tls.has_value(),
                    .context = tls_ ? tls_->clusters[i] : nullptr,
                    .name = settings.tls ? tls_name(*settings.tls, endpoint.name) : std::string(),
-                   .sessions = {}}});
+                   .sessions = {}},
+           .preamble = preamble_of(settings)});
     }
   }
   prober_.set_targets(std::move(targets));

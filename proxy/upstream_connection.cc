@@ -6,16 +6,19 @@ namespace remora::proxy {
 
 UpstreamConnection::UpstreamConnection(UpstreamPool& pool) : pool_(pool), link_(pool.env_, *this, nullptr) {}
 
-void UpstreamConnection::dial(http::Responses& responses, UpstreamPool::Waiter& waiter, bool tunnel) {
+void UpstreamConnection::dial(http::Responses& responses, UpstreamPool::Waiter& waiter,
+                              const std::string_view* tunnel) {
   const Env& env = pool_.env_;
   responses_ = &responses;
   waiter_ = &waiter;
   dialled_at_ = pool_.env_.now();
-  tunnel_ = tunnel;
-  codec_ = tunnel ? env.codecs.tunnel_client(link_, env.scratch)
-                  : env.codecs.client(link_, env.scratch, pool_.settings_.limits);
+  tunnel_ = tunnel != nullptr;
+  codec_ = tunnel_ ? env.codecs.tunnel_client(link_, env.scratch)
+                   : env.codecs.client(link_, env.scratch, pool_.settings_.limits);
   ++pool_.stats_.connections_total;
-  link_.start(proxy::dial(pool_.env_, pool_.address_, pool_.tls_, link_, &tls_), *codec_);
+  link_.start(proxy::dial(pool_.env_, pool_.address_, pool_.tls_, link_,
+                          tunnel_ ? *tunnel : std::string_view(), &tls_),
+              *codec_);
   pool_.env_.wheel.arm_in(connect_timer_, pool_.settings_.connect_timeout);
 }
 

@@ -20,7 +20,7 @@ class UpstreamConnection final : private HttpLink::Owner {
  public:
   explicit UpstreamConnection(UpstreamPool& pool);
 
-  void dial(http::Responses& responses, UpstreamPool::Waiter& waiter, bool tunnel);
+  void dial(http::Responses& responses, UpstreamPool::Waiter& waiter, const std::string_view* tunnel);
   // A tunnel is of no use to anybody else: it is gone.
   void forget_waiter();
   void close() { link_.close(false); }

@@ -21,8 +21,8 @@ UpstreamPool::~UpstreamPool() {
 }
 
 UpstreamConnection* UpstreamPool::open(http::Responses& responses, Waiter& waiter, bool fresh,
-                                       Permits permits, bool tunnel) {
-  if (!fresh && !tunnel && !available_.empty()) {
+                                       Permits permits, const std::string_view* tunnel) {
+  if (!fresh && tunnel == nullptr && !available_.empty()) {
     begin(*available_.back(), responses, waiter, true);
     return nullptr;
   }

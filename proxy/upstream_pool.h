@@ -59,9 +59,10 @@ class UpstreamPool final {
 
   // Gets a stream for one exchange; `responses` is told of the response. `fresh`: dial even if a connection
   // is idle. `permits` are for a connection that has to be dialled. `tunnel`: for bytes that are no HTTP;
-  // fresh then. Returns what to cancel() with while waiting, or null when on_stream was called already.
+  // fresh then, and begun with these, in the clear. Null: for HTTP. Returns what to cancel() with while
+  // waiting, or null when on_stream was called already.
   UpstreamConnection* open(http::Responses& responses, Waiter& waiter, bool fresh, Permits permits = {},
-                           bool tunnel = false);
+                           const std::string_view* tunnel = nullptr);
   // An exchange can be begun without dialling.
   bool has_available() const { return !available_.empty(); }
 

@@ -18,6 +18,7 @@ Worker::Worker(Env& env, AccessLog& log, unsigned index, std::string pseudonym)
       pseudonym_(std::move(pseudonym)),
       upstreams_(env, index),
       exchanges_(env, log),
+      prefaces_(env, log, *this),
       handshakes_(env, log, *this) {}
 
 // Connections first: closing them ends their exchanges, which still need everything else.
@@ -90,27 +91,40 @@ void Worker::accept(WorkerListener& listener, std::unique_ptr<net::Stream> strea
   if (over_limit) ++stats.connections_refused;
   ++stats.connections_active;
   ++listener.connections;
+  const bool http = listener.context().settings.protocol == config::Listener::Protocol::kHttp;
   Arrival arrival{.listener = &listener,
                   .stream = std::move(stream),
                   .permit = std::move(*permit),
                   .over_limit = over_limit,
+                  .introduced = false,
+                  .known = false,
+                  .carries = http ? Downstream::Carries::kHttp : Downstream::Carries::kBytes,
+                  .server_name = {},
                   .tls = false,
                   .epoch = listener.tls_epoch(),
                   .identity = nullptr};
-  if (listener.context().settings.tls) return handshakes_.begin(std::move(arrival));
+  on_arrival(std::move(arrival));
+}
+
+// It has been accepted, or a stage on its way is done with it.
+void Worker::on_arrival(Arrival arrival) {
+  if (Prefaces::wanted(arrival)) return prefaces_.begin(std::move(arrival));
+  const bool wants_tls = arrival.listener->context().settings.tls.has_value();
+  if (wants_tls && !arrival.tls) return handshakes_.begin(std::move(arrival));
   serve(std::move(arrival));
 }
 
 void Worker::serve(Arrival arrival) {
   WorkerListener& listener = *arrival.listener;
   auto downstream = std::make_unique<Downstream>(env_, *this, listener.timeouts(), listener.limits(),
-                                                 &listener.context().stats.bytes, listener.carries());
+                                                 &listener.context().stats.bytes, arrival.carries);
   downstream->over_limit = arrival.over_limit;
   downstream->permit = std::move(arrival.permit);
   downstream->listener = &listener;
   downstream->trusted = listener.context().trusts(arrival.stream->peer());
   downstream->tls = arrival.tls;
   downstream->identity = std::move(arrival.identity);
+  downstream->server_name = std::move(arrival.server_name);
   Downstream& added = downstreams_.add(std::move(downstream));
   added.start(std::move(arrival.stream));
   if (arrival.epoch != listener.tls_epoch()) added.drain();
@@ -119,6 +133,7 @@ void Worker::serve(Arrival arrival) {
 Origin Worker::origin_of(Downstream& downstream) {
   return {.listener = Ref<ListenerContext>(&downstream.listener->context()),
           .peer = &downstream.peer(),
+          .stream = &downstream.stream(),
           .peer_host = downstream.peer_host(),
           .trusted = downstream.trusted,
           .tcp = downstream.carries() == Downstream::Carries::kBytes,

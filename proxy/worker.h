@@ -17,6 +17,7 @@
 #include "proxy/env.h"
 #include "proxy/exchange_pool.h"
 #include "proxy/handshakes.h"
+#include "proxy/prefaces.h"
 #include "proxy/snapshot.h"
 #include "proxy/upstreams.h"
 #include "proxy/worker_listener.h"
@@ -67,7 +68,7 @@ class Worker final : public Downstream::Handler, private Handshakes::Owner {
  private:
   void accept(WorkerListener& listener, std::unique_ptr<net::Stream> stream);
   void serve(Arrival arrival);
-  void on_arrival(Arrival arrival) override { serve(std::move(arrival)); }
+  void on_arrival(Arrival arrival) override;
   void on_refused(WorkerListener& listener) override;
   void on_room_changed(WorkerListener& listener) override { apply_load(listener); }
   void on_connection_gone(WorkerListener& listener);
@@ -97,6 +98,7 @@ class Worker final : public Downstream::Handler, private Handshakes::Owner {
   std::vector<std::unique_ptr<WorkerListener>> retired_;
   std::vector<std::unique_ptr<WorkerSocket>> prepared_;  // by listener of the next snapshot; null: not needed
   SlotList<Downstream> downstreams_;
+  Prefaces prefaces_;
   Handshakes handshakes_;
   std::array<std::function<void()>, 2> drained_;  // by direction; null: does not drain, or has
   breaker::Overload::Level load_ = breaker::Overload::Level::kNormal;

@@ -63,9 +63,6 @@ class WorkerListener final {
   Ref<ListenerTotals> totals() const { return context_->totals; }
   const std::string& name() const { return name_; }
   const Address& address() const { return address_; }
-  Downstream::Carries carries() const {
-    return context_->settings.is_tcp() ? Downstream::Carries::kBytes : Downstream::Carries::kHttp;
-  }
   const Downstream::Timeouts& timeouts() const { return timeouts_; }
   const http::H1Limits& limits() const { return limits_; }
   ListenerState& state() const { return *state_; }

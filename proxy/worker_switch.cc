@@ -134,6 +134,7 @@ void Worker::close_late() {
     if (downstream->listener->ends_at <= env_.now()) late.push_back(downstream.get());
   }
   for (Downstream* downstream : late) downstream->close();
+  prefaces_.close_late();
   handshakes_.close_late();
   TimePoint next = TimePoint::max();
   for (const auto& listener : retired_) next = std::min(next, listener->ends_at);

@@ -79,6 +79,9 @@ class Stream {
   virtual std::size_t queued() const = 0;
 
   virtual const Address& peer() const = 0;
+  // Where the peer has reached us, of an accepted stream. Once the stream is closed, or if nobody knows,
+  // kNone. A system call.
+  virtual Address local() const = 0;
 };
 
 }  // namespace remora::net

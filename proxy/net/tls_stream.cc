@@ -181,6 +181,7 @@ std::unique_ptr<TlsStream> TlsStream::connect(Shared shared, std::shared_ptr<con
     if (session) SSL_set_session(stream->ssl_, session.get());
   }
   stream->below_ = network.connect(address, *stream);
+  if (!target.preamble.empty()) stream->below_->send({&target.preamble, 1});
   return stream;
 }
 

@@ -50,8 +50,9 @@ class TlsStream final : public Stream, private Stream::Events, private TurnTask 
   };
   // Whom to dial.
   struct Target {
-    std::string name;           // for SNI and the certificate: a host name or an IP address; may be empty
-    Ref<TlsSessions> sessions;  // may be null
+    std::string name;             // for SNI and the certificate: a host name or an IP address; may be empty
+    Ref<TlsSessions> sessions;    // may be null
+    std::string_view preamble{};  // sent in the clear before the handshake
   };
 
   // `below`: accepted, without events. The handshake begins with the first set_events; on_open comes when it
@@ -74,6 +75,7 @@ class TlsStream final : public Stream, private Stream::Events, private TurnTask 
   void resume() override;
   std::size_t queued() const override { return below_->queued() + early_.size(); }
   const Address& peer() const override { return below_->peer(); }
+  Address local() const override { return below_->local(); }
 
   bool in_handshake() const { return state_ == State::kHandshake; }
   // The peer can no longer be told anything.

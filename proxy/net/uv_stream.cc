@@ -228,6 +228,14 @@ void UvStream::ended() {
   if (events_ != nullptr) events_->on_end();
 }
 
+Address UvStream::local() const {
+  sockaddr_storage name{};
+  socklen_t length = sizeof name;
+  if (!handle_ || ::getsockname(fd_of(handle_.get()), reinterpret_cast<sockaddr*>(&name), &length) != 0)
+    return {};
+  return Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&name)).value_or(Address());
+}
+
 int UvStream::socket_error() const {
   int error = 0;
   socklen_t length = sizeof error;

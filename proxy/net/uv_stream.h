@@ -72,6 +72,7 @@ class UvStream final : public Stream {
   void resume() override;
   std::size_t queued() const override { return pending_ ? pending_->bytes.size() : 0; }
   const Address& peer() const override { return peer_; }
+  Address local() const override;
 
  private:
   friend class FailureList;

@@ -57,6 +57,7 @@ address = "0.0.0.0:8080"
 direction = "outbound"
 trusted = []
 timeouts = { header = "3s", body_idle = "20s", keep_alive = "30ms", tunnel_idle = "2h" }
+proxy_protocol = { from = ["10.0.0.0/8"] }
 limits = { connections = 1000, header_bytes = "16KiB", header_fields = 50, body_bytes = "1025B" }
 allow = [{ identity = "spiffe://a.example/ns/*" }, { identity = "CN=app,O=\\\"A\\\"" }]
 [listener.tls]
@@ -112,13 +113,40 @@ route = [{ cluster = "random" }]
 name = "db"
 address = "127.0.0.1:5432"
 protocol = "tcp"
-cluster = "maglev"
+cluster = "bytes"
 direction = "outbound"
 timeouts = { tunnel_idle = "3h" }
 limits = { connections = 9 }
 rate_limit = { requests = 5, per = "2s", key = "source" }
 allow = [{ identity = "spiffe://a.example/db" }]
+proxy_protocol = { from = ["unix:", "2001:db8::/32"], timeout = "2s" }
 tls = { certificate = "a.crt", key = "a.key", client_ca = "ca.crt" }
+[[listener]]
+name = "names"
+address = "127.0.0.1:443"
+protocol = "tcp"
+cluster = "bytes"
+timeouts = { detect = "2s" }
+[[listener.route]]
+host = "*.Example.org"
+clusters = [{ name = "bytes", weight = 2 }, { name = "maglev" }]
+retry = { attempts = 3 }
+[[listener.route]]
+host = "a.example"
+cluster = "bytes"
+rate_limit = { requests = 3 }
+[[listener]]
+name = "all"
+address = "127.0.0.1:445"
+protocol = "detect"
+cluster = "bytes"
+timeouts = { detect = "1s", header = "7s" }
+route = [{ prefix = "/x", cluster = "maglev", hash = { path = true } }, { cluster = "ring" }]
+[[listener]]
+name = "only names"
+address = "127.0.0.1:444"
+protocol = "tcp"
+route = [{ host = "a.example", cluster = "bytes" }]
 [[cluster]]
 name = "ring"
 balance = "ring_hash"
@@ -129,6 +157,10 @@ timeouts = { connect = "250ms", idle = "10s" }
 name = "maglev"
 balance = "maglev"
 endpoints = ["[2001:db8::1]:80"]
+[[cluster]]
+name = "bytes"
+endpoints = ["a:1"]
+proxy_protocol = "v2"
 [[cluster]]
 name = "least"
 balance = "least_request"

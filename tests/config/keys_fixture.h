@@ -32,6 +32,9 @@ address = "127.0.0.1:80"
 [listener.rate_limit]
 requests = 10
 #listener.rate_limit
+[listener.proxy_protocol]
+from = ["10.0.0.0/8"]
+#listener.proxy_protocol
 [listener.tls]
 certificate = "a.crt"
 key = "a.key"
@@ -51,6 +54,7 @@ requests = 20
 #listener.route.rate_limit
 [[listener]]
 address = "127.0.0.1:81"
+#proxied
 protocol = "tcp"
 cluster = "app"
 [[cluster]]
@@ -70,6 +74,10 @@ ca = "ca.crt"
 #cluster.breaker
 [cluster.retry]
 #cluster.retry
+[[cluster]]
+name = "bytes"
+#bytes
+endpoints = ["127.0.0.1:3000"]
 [[cluster]]
 name = "ring"
 balance = "ring_hash"

@@ -15,6 +15,8 @@ inline const std::string kRing = "#listener.route\ncluster = \"app\"";
 inline const std::string kTcp = "protocol = \"tcp\"\ncluster = \"app\"";
 inline const std::string kRouted = "[[listener.route]]\ncluster = \"app\"";
 
+inline const std::string kFrom = R"(from = ["10.0.0.0/8"])";
+
 inline const std::string kTraces = R"(endpoint = "http://127.0.0.1:4318/v1/traces")";
 
 inline const std::vector<Row> kKeysOfTraffic{
@@ -69,6 +71,12 @@ inline const std::vector<Row> kKeysOfTraffic{
      R"(keep_alive = "1s")"},
     {"listener.timeouts", "tunnel_idle", "#listener.timeouts", "", R"(tunnel_idle = "1h")",
      R"(tunnel_idle = "2h")"},
+    {"listener", "proxy_protocol", "#proxied", "", "", R"(proxy_protocol = { from = ["unix:"] })"},
+    {"listener.proxy_protocol", "from", kFrom, kFrom, "", R"(from = ["10.0.0.0/8", "::1"])"},
+    {"listener.proxy_protocol", "timeout", "#listener.proxy_protocol", "", R"(timeout = "5s")",
+     R"(timeout = "10ms")"},
+    {"listener.timeouts", "detect", "#proxied", "", R"(timeouts = { detect = "5s" })",
+     R"(timeouts = { detect = "1h" })"},
     {"listener", "tls", "#listener.tls", "", "", R"(min_version = "1.3")"},
     {"listener", "allow", "#listener", "", "", R"(allow = [{ identity = "app.example" }])"},
     {"listener.allow", "identity", "#listener", "", "", R"(allow = [{ identity = "spiffe://a.example/*" }])"},
@@ -167,6 +175,7 @@ inline const std::vector<Row> kKeysOfTraffic{
      R"(response_headers.remove = ["A"])"},
     {"cluster", "name", R"(name = "ring")", R"(name = "ring")", "", R"(name = "other")"},
     {"cluster", "endpoints", kEndpoints, kEndpoints, "", R"(endpoints = ["app.internal:80", "[::1]:3000"])"},
+    {"cluster", "proxy_protocol", "#bytes", "", R"(proxy_protocol = "none")", R"(proxy_protocol = "v1")"},
     {"cluster", "balance", "#cluster", "", R"(balance = "round_robin")", R"(balance = "peak_ewma")"},
     {"cluster", "bounded_load", "#ring", "", "bounded_load = 0", "bounded_load = 1.25"},
     {"cluster", "timeouts", "#cluster.timeouts", "", "", R"(idle = "1s")"},

@@ -46,7 +46,7 @@ const std::vector<Mistake> kUnknownKeysOfListenersRoutes{
      "certificates"},
     {listener, R"(colour = "x")",
      "3: listener#1.colour: unknown key, the keys here are name, address, protocol, direction, trusted, "
-     "cluster, timeouts, limits, rate_limit, tls, allow, route"},
+     "cluster, timeouts, limits, rate_limit, tls, allow, route, proxy_protocol"},
     {listener, R"(balance = "random")", "3: listener#1.balance: unknown key here, it belongs in [[cluster]]"},
     {listener, "conections = 5",
      R"(3: listener#1.conections: unknown key, did you mean "connections" in [listener.limits]?)"},
@@ -75,7 +75,7 @@ endpoints = ["a:1"]
 locality = "x")",
      "8: cluster.app.locality: unknown key, the keys here are name, discover, endpoints, balance, "
      "bounded_load, timeouts, limits, breaker, outlier, health_check, slow_start, retry, "
-     "adaptive_concurrency, tls"},
+     "adaptive_concurrency, tls, proxy_protocol"},
     {cluster, R"(name = "app"
 endpoints = [{ address = "a:1", wieght = 2 }])",
      R"(7: cluster.app.endpoints#1.wieght: unknown key, did you mean "weight"?)"},
@@ -113,7 +113,7 @@ endpoints = ["a:1"]
 max_requests = 5)",
      "8: cluster.app.max_requests: unknown key, the keys here are name, discover, endpoints, balance, "
      "bounded_load, timeouts, limits, breaker, outlier, health_check, slow_start, retry, "
-     "adaptive_concurrency, tls"},
+     "adaptive_concurrency, tls, proxy_protocol"},
     {cluster, R"(name = "app"
 endpoints = ["a:1"]
 health_check = { url = "/" })",

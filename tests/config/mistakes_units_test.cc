@@ -99,12 +99,43 @@ path = "")",
      R"(3: listener#1.timeouts.keep_alive: "25h" is out of range, write "1ms" to "24h")"},
     {listener, R"(timeouts = { tunnel_idle = "8761h" })",
      R"(3: listener#1.timeouts.tunnel_idle: "8761h" is out of range, write "1ms" to "8760h")"},
-    {listener, R"(protocol = "udp")", R"(3: listener#1.protocol: "udp" is not one of the choices, write one of http, tcp)"},
+    {listener, R"(protocol = "udp")",
+     R"(3: listener#1.protocol: "udp" is not one of the choices, write one of http, tcp, detect)"},
     {listener, R"(cluster = "app")",
      R"(3: listener#1.cluster: requests have routes, write it in a [[listener.route]], or protocol = "tcp")"},
     {listener, R"(protocol = "tcp"
 cluster = "app")",
-     R"(5: listener#1.route: a listener with protocol = "tcp" sees no requests, write cluster = "..." instead of routes)"},
+     R"(4: listener#1.cluster: never reached: route at line 5 matches everything, move this one before it or remove it
+5: listener#1.route#1: this route is for a name that TLS clients ask for, write host = "..."; the cluster for all others is the listener's own key)"},
+    {listener, R"(timeouts = { detect = "1s" })",
+     R"(3: listener#1.timeouts.detect: requests say by themselves where they go, this is for protocol = "tcp" and "detect")"},
+    {listener, R"(protocol = "detect")",
+     R"(1: listener#1.cluster: what is no HTTP needs a cluster to go to, write cluster = "...")"},
+    {whole, kListener + "protocol = \"detect\"\ncluster = \"app\"\n" + kCluster,
+     R"(1: listener#1.route: a listener needs a route, add [[listener.route]] with cluster = "...")"},
+    {whole, kListener + R"(protocol = "tcp"
+[[listener.route]]
+host = "a.example"
+path = "/x"
+timeout = "1s"
+hash = { path = true }
+redirect = { to = "/" }
+)" + kCluster,
+     R"(6: listener#1.route#1.path: a listener with protocol = "tcp" sees no requests, remove this
+7: listener#1.route#1.timeout: a listener with protocol = "tcp" sees no requests, remove this
+7: listener#1.route#1.timeout: this route does not forward but has redirect, remove timeout
+8: listener#1.route#1.hash: a listener with protocol = "tcp" sees no requests, remove this
+8: listener#1.route#1.hash: this route does not forward but has redirect, remove hash
+9: listener#1.route#1.redirect: a listener with protocol = "tcp" sees no requests, remove this)"},
+    {whole, kListener + R"(protocol = "tcp"
+tls = { certificate = "a.crt", key = "a.key" }
+route = [{ host = "a.example", cluster = "app" }]
+)" + kCluster,
+     R"(5: listener#1.route: TLS ends at this listener, so nobody asks for a name behind it: remove tls or the routes)"},
+    {whole, kListener + R"(protocol = "tcp"
+route = [{ host = "*.example", cluster = "app" }, { host = "a.example", cluster = "app" }]
+)" + kCluster,
+     R"(4: listener#1.route#2: never reached: route at line 4 matches all that this one does, move this one before it or remove it)"},
     {whole, kListener + "protocol = \"tcp\"\n" + kCluster,
      R"(1: listener#1.cluster: a listener with protocol = "tcp" leads to a cluster, write cluster = "...")"},
     {whole, kListener + "protocol = \"tcp\"\ncluster = \"ap\"\n" + kCluster,
@@ -124,6 +155,20 @@ rate_limit = { requests = 1, key = { header = "X" } }
 7: listener#1.limits.header_fields: a listener with protocol = "tcp" sees no requests, remove this
 7: listener#1.limits.body_bytes: a listener with protocol = "tcp" sees no requests, remove this
 8: listener#1.rate_limit: a listener with protocol = "tcp" sees no requests, so no header, write key = "source")"},
+    {listener, "proxy_protocol = {}",
+     R"(3: listener#1.proxy_protocol.from: nobody would be believed, write who sends the headers: from = ["10.0.0.0/8"])"},
+    {listener, "proxy_protocol = { from = [] }",
+     R"(3: listener#1.proxy_protocol.from: nobody would be believed, write who sends the headers: from = ["10.0.0.0/8"])"},
+    {listener, R"(proxy_protocol = { from = ["10.0.0.0/33"] })",
+     R"(3: listener#1.proxy_protocol.from#1: "10.0.0.0/33" is not an address range, write "10.0.0.0/8", "fc00::/7", one address, or "unix:")"},
+    {listener, R"(proxy_protocol = { from = ["::1"], timeout = "9ms" })",
+     R"(3: listener#1.proxy_protocol.timeout: "9ms" is out of range, write "10ms" to "1h")"},
+    {cluster, "name = \"app\"\nendpoints = [\"a:1\"]\nproxy_protocol = \"v2\"",
+     R"(3: listener#1.route#1: requests come to cluster "app", whose proxy_protocol is for listeners with protocol = "tcp": X-Forwarded-For says where requests come from, remove it)"},
+    {cluster,
+     "name = \"app\"\nendpoints = [\"a:1\"]\nbreaker = { fallback = { cluster = \"other\" } }\n"
+     "[[cluster]]\nname = \"other\"\nendpoints = [\"a:1\"]\nproxy_protocol = \"v2\"",
+     R"(3: listener#1.route#1: requests come to cluster "other", whose proxy_protocol is for listeners with protocol = "tcp": X-Forwarded-For says where requests come from, remove it)"},
     {listener, "limits = { connections = -1 }",
      "3: listener#1.limits.connections: -1 is out of range, write a whole number from 0 to 10000000"},
     {listener, R"(limits = { header_bytes = "255B" })",

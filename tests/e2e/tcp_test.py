@@ -50,6 +50,14 @@ def echo(sock):
         sock.sendall(data)
 
 
+def read(sock, size):
+    """So many bytes, or those until the end."""
+    data = b""
+    while len(data) < size and (more := sock.recv(size - len(data))):
+        data += more
+    return data
+
+
 class TcpTestCase(harness.TestCase):
     def serve(self, script):
         backend = TcpBackend(script)
@@ -125,7 +133,7 @@ class EndsTest(TcpTestCase):
         def end_first(sock):
             sock.sendall(b"I am done")
             sock.shutdown(socket.SHUT_WR)
-            said.append(sock.recv(100, socket.MSG_WAITALL))
+            said.append(read(sock, 100))
             done.set()
         _, address = self.through([self.serve(end_first).endpoint])
         client = self.client(address)
@@ -277,6 +285,88 @@ class TlsTest(TcpTestCase):
             if client.recv(1) == b"":
                 self.fail("closed as if that were all")
         proxy.access.wait('"flag":"AD"')
+
+
+class NamesTest(TcpTestCase):
+    def test_tls_goes_by_name_and_ends_behind(self):
+        directory = self.directory()
+        authority = Authority(directory)
+
+        def server(name):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*authority.issue(name, f"DNS:{name}.example"))
+
+            def serve(sock):
+                with context.wrap_socket(sock, server_side=True) as inner:
+                    inner.sendall(f"I am {name}".encode())
+                    inner.recv(1)
+            return self.serve(serve).endpoint
+        plain = self.serve(echo).endpoint
+        proxy, address = self.through([plain], listener="""
+[[listener.route]]
+host = "one.example"
+cluster = "one"
+[[listener.route]]
+host = "*.example"
+cluster = "two"
+""", cluster=f"""
+[[cluster]]
+name = "one"
+endpoints = ["{server('one')}"]
+[[cluster]]
+name = "two"
+endpoints = ["{server('two')}"]
+""")
+        context = client_context(authority)
+        for name in "one", "two":
+            with context.wrap_socket(socket.create_connection(address, DEADLINE),
+                                     server_hostname=f"{name}.example") as client:
+                self.assertEqual(f"I am {name}".encode(), client.recv(100))
+            proxy.access.wait(rf'"host":"{name}\.example".*"cluster":"{name}"')
+        client = self.client(address)
+        client.send(b"no TLS at all")
+        self.assertEqual(b"no TLS at all", client.source.exactly(13))
+
+
+class DetectTest(TcpTestCase):
+    def test_http_and_the_rest_share_a_port(self):
+        web = self.backend(harness.answer(harness.OK))
+        rest = self.serve(echo).endpoint
+        proxy = self.remora(harness.simple_config(
+            [web.endpoint], listener='protocol = "detect"\ncluster = "rest"\ntimeouts = { detect = "300ms" }',
+            extra=f'[[cluster]]\nname = "rest"\nendpoints = ["{rest}"]'))
+        host, port = proxy.address("in")
+        self.run_client("curl", "-sSf", f"http://{host}:{port}/")
+        for bytes_ in b"\x00\x01 no HTTP", b"GE":  # the latter after a while
+            client = self.client((host, port))
+            client.send(bytes_)
+            self.assertEqual(bytes_, client.source.exactly(len(bytes_)))
+
+
+class ProxyProtocolTest(TcpTestCase):
+    def test_headers_are_read_and_written(self):
+        seen = []
+        sent = b"PROXY TCP4 192.0.2.1 192.0.2.2 1234 80\r\nhello"
+
+        def note(sock):
+            seen.append(read(sock, len(sent)))
+            sock.sendall(b"bye")
+        backend = self.serve(note)
+        _, address = self.through([backend.endpoint], cluster='proxy_protocol = "v1"',
+                                  listener='proxy_protocol = { from = ["127.0.0.0/8"] }')
+        client = self.client(address)
+        client.send(sent)
+        self.assertEqual(b"bye", client.closed())
+        self.assertEqual([sent], seen)
+        wrong = self.client(address)
+        wrong.send(b"hello\r\n")
+        self.assert_reset(wrong)
+        http = self.backend(harness.answer(harness.OK))
+        proxy = self.remora(harness.simple_config(
+            [http.endpoint], listener='proxy_protocol = { from = ["127.0.0.0/8"] }'))
+        host, port = proxy.address("in")
+        self.run_client("curl", "-sS", "--haproxy-protocol", f"http://{host}:{port}/")
+        proxy.access.wait(r" in 127\.0\.0\.1 .* 200 ")
 
 
 class ManyTest(TcpTestCase):

@@ -47,6 +47,7 @@ class WireStream final : public net::Stream {
   void resume() override { wire_.paused = false; }
   std::size_t queued() const override { return wire_.queued; }
   const Address& peer() const override { return peer_; }
+  Address local() const override { return {}; }
 
  private:
   Wire& wire_;
