@@ -38,6 +38,7 @@ struct Runtime {
   std::string exit_with;  // the pid of the application's process, or the file that has it; empty = nobody's
   std::string zone;       // own zone; empty = no zone preference
   bool watch = true;      // reload when the file changes
+  std::vector<Address> resolvers;  // DNS servers; empty = those of /etc/resolv.conf
   bool operator==(const Runtime&) const = default;
 };
 
@@ -267,6 +268,15 @@ struct Endpoint {
   bool operator==(const Endpoint&) const = default;
 };
 
+// Where the endpoints of a cluster are found, if it does not list them.
+struct Discover {
+  enum class Source : std::uint8_t { kSwim, kFile, kDns, kSrv };
+  Source source = Source::kSwim;
+  std::string name;                      // the path, "name:port", or the name of SRV records; "" with kSwim
+  discovery::swim::WantedSettings swim;  // with kSwim: by the mesh, and there is one then
+  bool operator==(const Discover&) const = default;
+};
+
 struct ClusterTimeouts {
   Duration connect = 1s;
   Duration idle = 30s;  // of a pooled connection: below what common servers allow
@@ -314,8 +324,8 @@ enum class ProxyProtocol : std::uint8_t { kNone, kV1, kV2 };
 
 struct Cluster {
   std::string name;
-  std::vector<Endpoint> endpoints;                          // at least one, unless they are discovered
-  std::optional<discovery::swim::WantedSettings> discover;  // by the mesh; there is one then
+  std::vector<Endpoint> endpoints;   // at least one, unless they are discovered; with kDns the name
+  std::optional<Discover> discover;  // nullopt: those above are all
   lb::Settings balance;
   ClusterTimeouts timeouts;
   ClusterLimits limits;

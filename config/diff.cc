@@ -47,6 +47,7 @@ void diff_process(const Config& before, const Config& after, std::vector<Change>
   add(changes, "runtime", details);
   details.compare_text("workers", std::to_string(before.runtime.workers),
                        std::to_string(after.runtime.workers));
+  details.compare("resolvers", before.runtime.resolvers, after.runtime.resolvers);
   add(changes, "runtime", details, true);
   details.compare("settings", before.overload, after.overload);
   add(changes, "overload", details);

@@ -82,6 +82,10 @@ void read_target(const TableReader& reader, Draft& draft, Forward& forward);
 void read_resilience(const TableReader& reader, Draft& draft);
 void read_health(const TableReader& reader, Cluster& cluster);
 
+// Elements of a list of endpoints. `places`: where each stands is added to it.
+std::vector<Endpoint> read_endpoint_list(const std::vector<Item>& items, Report& report,
+                                         std::vector<Where>& places);
+
 // Who may speak to whom, and how it is known. The listener's routes come later; the cluster's endpoints have
 // been read.
 void read_listener_tls(const TableReader& reader, const Hooks& hooks, Listener& listener);

@@ -41,6 +41,9 @@ void write_process(TomlWriter& out, const Config& config) {
   out.text("exit_with", config.runtime.exit_with);
   out.text("zone", config.runtime.zone);
   out.boolean("watch", config.runtime.watch);
+  std::vector<std::string> resolvers;
+  for (const Address& server : config.runtime.resolvers) resolvers.push_back(server.to_string());
+  out.list("resolvers", resolvers);
   out.table("overload");
   out.duration("loop_lag", config.overload.loop_lag);
   out.size("memory", config.overload.memory);

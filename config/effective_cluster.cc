@@ -33,7 +33,17 @@ std::vector<std::string> outcomes(std::initializer_list<std::pair<bool, std::str
   return out;
 }
 
-void write_discover(TomlWriter& out, const discovery::swim::WantedSettings& wanted) {
+void write_discover(TomlWriter& out, const Discover& discover) {
+  const auto by_name = [&](std::string_view key) {
+    out.line(fmt::format("discover = {{ {} = {} }}", key, toml_string(discover.name)));
+  };
+  switch (discover.source) {
+    case Discover::Source::kFile: return by_name("file");
+    case Discover::Source::kDns: return by_name("dns");
+    case Discover::Source::kSrv: return by_name("srv");
+    case Discover::Source::kSwim: break;
+  }
+  const discovery::swim::WantedSettings& wanted = discover.swim;
   std::string tags;
   for (const std::string& tag : wanted.tags) tags += (tags.empty() ? "" : ", ") + toml_string(tag);
   out.line(fmt::format("discover = {{ swim = {}, tags = [{}], role_tag = {}, port_tag = {}, port = {} }}",

@@ -9,6 +9,7 @@
 
 #include "config/draft.h"
 #include "config/parse.h"
+#include "config/parse_json.h"
 #include "config/scan.h"
 #include "config/substitute.h"
 #include "config/validate.h"
@@ -17,23 +18,23 @@ namespace remora::config {
 
 namespace {
 
-// Reads a regular file of at most kMostBytes; anything else is a problem.
-std::optional<std::string> read_file(const std::string& path, Report& report) {
+// Reads a regular file of at most kMostBytes; anything else is a problem. `kind`: what it should be.
+std::optional<std::string> read_file(const std::string& path, std::string_view kind, Report& report) {
   namespace fs = std::filesystem;
   std::error_code error;
   const auto status = fs::status(path, error);
   if (status.type() == fs::file_type::not_found) {
-    report.add({}, "there is no such file, give the path of a TOML file");
+    report.add({}, fmt::format("there is no such file, give the path of a {} file", kind));
     return std::nullopt;
   }
   if (fs::is_directory(status)) {
-    report.add({}, "this is a directory, give the path of a TOML file");
+    report.add({}, fmt::format("this is a directory, give the path of a {} file", kind));
     return std::nullopt;
   }
   if (!fs::is_regular_file(status)) {
     report.add(
         {}, error ? fmt::format("cannot be looked at ({}), give the path of a readable file", error.message())
-                  : std::string("this is not a regular file, give the path of a TOML file"));
+                  : fmt::format("this is not a regular file, give the path of a {} file", kind));
     return std::nullopt;
   }
   std::ifstream file(path, std::ios::binary);
@@ -69,6 +70,62 @@ std::expected<Config, Problems> load(std::string_view text, const std::string& f
   return std::move(draft.config);
 }
 
+bool is_json(const std::string& file_name) { return file_name.ends_with(".json"); }
+
+std::optional<Node> parse_list(std::string_view text, const std::string& file_name,
+                               const Environment& environment, Report& report) {
+  Substitution substitution(environment);
+  if (is_json(file_name)) {
+    if (text.size() <= kMostBytes) return parse_json(text, substitution, report);
+    report.add({}, "the file is larger than 1 MiB, split it");
+    return std::nullopt;
+  }
+  if (auto problem = scan(text)) {
+    report.add({problem->line, ""}, std::move(problem->message));
+    return std::nullopt;
+  }
+  return parse_toml(text, substitution, report);
+}
+
+std::vector<Endpoint> read_list(const Node& root, Report& report) {
+  const Node* list = &root;
+  if (root.kind == Node::Kind::kTable) {
+    for (const auto& child : root.children) {
+      if (child.key != "endpoints")
+        report.add({child.line, child.key}, "unknown key, the only one here is endpoints");
+    }
+    list = root.find("endpoints");
+  }
+  if (list == nullptr) {
+    report.add({}, "there is no list, write endpoints = [...], or [] if there is nobody");
+    return {};
+  }
+  if (list->kind == Node::Kind::kBroken) return {};
+  if (list->kind != Node::Kind::kArray) {
+    report.add({list->line, "endpoints"}, describe(*list) + ", write an array such as [\"127.0.0.1:3000\"]");
+    return {};
+  }
+  std::vector<Item> items;
+  for (std::size_t i = 0; i < list->children.size(); ++i) {
+    auto where = Where{}.element("endpoints", i);
+    where.line = list->children[i].line;
+    items.push_back({&list->children[i], std::move(where)});
+  }
+  std::vector<Where> places;
+  auto endpoints = read_endpoint_list(items, report, places);
+  check_endpoints(endpoints, places, report);
+  return endpoints;
+}
+
+std::expected<std::vector<Endpoint>, Problems> load_list(std::string_view text, const std::string& file_name,
+                                                         const Environment& environment, Report& report) {
+  const auto root = parse_list(text, file_name, environment, report);
+  std::vector<Endpoint> endpoints;
+  if (root) endpoints = read_list(*root, report);
+  if (!report.empty()) return std::unexpected(report.take());
+  return endpoints;
+}
+
 }  // namespace
 
 std::expected<Config, Problems> load_text(std::string_view text, const std::string& file_name,
@@ -79,9 +136,23 @@ std::expected<Config, Problems> load_text(std::string_view text, const std::stri
 
 std::expected<Config, Problems> load_file(const std::string& path, const Hooks& hooks) {
   Report report(path);
-  const auto text = read_file(path, report);
+  const auto text = read_file(path, "TOML", report);
   if (!text) return std::unexpected(report.take());
   return load(*text, path, process_environment, hooks, report);
+}
+
+std::expected<std::vector<Endpoint>, Problems> load_endpoints_text(std::string_view text,
+                                                                   const std::string& file_name,
+                                                                   const Environment& environment) {
+  Report report(file_name);
+  return load_list(text, file_name, environment, report);
+}
+
+std::expected<std::vector<Endpoint>, Problems> load_endpoints(const std::string& path) {
+  Report report(path);
+  const auto text = read_file(path, is_json(path) ? "JSON" : "TOML", report);
+  if (!text) return std::unexpected(report.take());
+  return load_list(*text, path, process_environment, report);
 }
 
 std::optional<std::string> process_environment(const std::string& name) {

@@ -51,6 +51,15 @@ std::expected<Config, Problems> load_text(std::string_view text, const std::stri
 // Reads (regular files up to 1 MiB) and load_text()s, with the process's environment.
 std::expected<Config, Problems> load_file(const std::string& path, const Hooks& hooks = {});
 
+// A list of endpoints in a file of its own (Discover::Source::kFile): `endpoints = [...]` in TOML, as in a
+// [[cluster]]; if the name ends in .json, an object with that member, or the list alone. Strings may take
+// parts from the environment. An empty list is a list.
+std::expected<std::vector<Endpoint>, Problems> load_endpoints_text(std::string_view text,
+                                                                   const std::string& file_name,
+                                                                   const Environment& environment);
+// Reads (regular files up to 1 MiB) and does the same, with the process's environment.
+std::expected<std::vector<Endpoint>, Problems> load_endpoints(const std::string& path);
+
 // The process's own environment. Reads it without a lock: nothing may change it at the same time.
 std::optional<std::string> process_environment(const std::string& name);
 

@@ -65,23 +65,18 @@ Endpoint read_endpoint(const Item& item, Report& report) {
   return endpoint;
 }
 
-void read_discover(const TableReader& reader, Draft& draft, Cluster& cluster) {
-  const auto discover = reader.table("discover");
-  if (!discover.present()) return;
-  if (reader.has("endpoints"))
-    reader.problem("discover", "a cluster has endpoints or discovers them, remove one");
-  draft.discovers.push_back(reader.where("discover"));
-  auto& wanted = cluster.discover.emplace();
-  if (!discover.has("swim"))
-    discover.problem("swim", "there is nothing to look for, write swim = \"orders\"");
+constexpr std::array<std::string_view, 4> kSources{"swim", "file", "dns", "srv"};
+constexpr std::array<std::string_view, 4> kOfTheMesh{"tags", "role_tag", "port_tag", "port"};
+
+void read_swim(const TableReader& discover, discovery::swim::WantedSettings& wanted) {
   if (const auto name = discover.string("swim", "\"orders\"")) {
     discover.complain("swim", check_name(*name));
     wanted.service = *name;
   }
   for (const auto& item : discover.elements("tags", "[\"blue\"]")) {
-    const auto tag = read_string(item, "\"blue\"", reader.report());
+    const auto tag = read_string(item, "\"blue\"", discover.report());
     if (!tag) continue;
-    if (const auto complaint = check_service_word(*tag)) reader.report().add(item.where, *complaint);
+    if (const auto complaint = check_service_word(*tag)) discover.report().add(item.where, *complaint);
     wanted.tags.push_back(*tag);
   }
   for (auto [key, out] : {std::pair("role_tag", &wanted.role_tag), std::pair("port_tag", &wanted.port_tag)}) {
@@ -91,6 +86,68 @@ void read_discover(const TableReader& reader, Draft& draft, Cluster& cluster) {
     }
   }
   discover.integer("port", wanted.port, 0, 65535);
+}
+
+void read_file_source(const TableReader& discover, Discover& found) {
+  const auto path = discover.string("file", "\"/etc/remora/orders.toml\"");
+  if (!path) return;
+  if (!path->ends_with(".toml") && !path->ends_with(".json")) {
+    discover.problem("file", in_quotes(*path) +
+                                 " is neither TOML nor JSON by its name, let it end in .toml "
+                                 "or .json");
+  }
+  found.name = *path;
+}
+
+// A name that is looked up like those in `endpoints`: it is the cluster's only one.
+void read_dns_source(const TableReader& discover, Draft& draft, Cluster& cluster) {
+  const auto text = discover.string("dns", "\"orders.internal:80\"");
+  if (!text) return;
+  auto endpoint = parse_endpoint(*text);
+  if (!endpoint) return discover.problem("dns", endpoint.error());
+  if (endpoint->address) {
+    return discover.problem("dns", fmt::format("{} is an address and no name, write endpoints = [{}]",
+                                               in_quotes(*text), in_quotes(*text)));
+  }
+  cluster.discover->name = *text;
+  cluster.endpoints.push_back(*std::move(endpoint));
+  draft.endpoints.back().push_back(discover.where("dns"));
+}
+
+void read_srv_source(const TableReader& discover, Discover& found) {
+  const auto name = discover.string("srv", "\"_orders._tcp.internal\"");
+  if (!name) return;
+  discover.complain("srv", check_srv_name(*name));
+  found.name = *name;
+}
+
+void read_discover(const TableReader& reader, Draft& draft, Cluster& cluster) {
+  const auto discover = reader.table("discover");
+  if (!discover.present()) return;
+  if (reader.has("endpoints"))
+    reader.problem("discover", "a cluster has endpoints or discovers them, remove one");
+  auto& found = cluster.discover.emplace();
+  const auto source = discover.only_one(kSources);
+  if (source == "file") {
+    found.source = Discover::Source::kFile;
+    read_file_source(discover, found);
+  } else if (source == "dns") {
+    found.source = Discover::Source::kDns;
+    read_dns_source(discover, draft, cluster);
+  } else if (source == "srv") {
+    found.source = Discover::Source::kSrv;
+    read_srv_source(discover, found);
+  } else {
+    if (source.empty()) {
+      discover.problem("swim", "there is nothing to look for, write swim = \"orders\", or file, dns or srv");
+    } else {
+      draft.discovers.push_back(reader.where("discover"));
+    }
+    return read_swim(discover, found.swim);
+  }
+  for (const auto key : kOfTheMesh) {
+    if (discover.has(key)) discover.problem(key, "only members of the mesh have it, remove it or use swim");
+  }
 }
 
 void read_endpoints(const TableReader& reader, Draft& draft, Cluster& cluster) {
@@ -105,10 +162,7 @@ void read_endpoints(const TableReader& reader, Draft& draft, Cluster& cluster) {
   if (list->kind == Node::Kind::kArray && items.empty()) {
     reader.problem("endpoints", "the list is empty, write at least one, as in [\"127.0.0.1:3000\"]");
   }
-  for (const auto& item : items) {
-    cluster.endpoints.push_back(read_endpoint(item, reader.report()));
-    draft.endpoints.back().push_back(item.where);
-  }
+  cluster.endpoints = read_endpoint_list(items, reader.report(), draft.endpoints.back());
 }
 
 void read_balance(const TableReader& reader, lb::Settings& balance) {
@@ -130,6 +184,17 @@ void read_balance(const TableReader& reader, lb::Settings& balance) {
 }
 
 }  // namespace
+
+std::vector<Endpoint> read_endpoint_list(const std::vector<Item>& items, Report& report,
+                                         std::vector<Where>& places) {
+  std::vector<Endpoint> endpoints;
+  endpoints.reserve(items.size());
+  for (const auto& item : items) {
+    endpoints.push_back(read_endpoint(item, report));
+    places.push_back(item.where);
+  }
+  return endpoints;
+}
 
 void read_clusters(const TableReader& top, Draft& draft) {
   const auto* node = top.find("cluster");

@@ -19,6 +19,7 @@ constexpr std::array kLevels{Levels{"trace", LogLevel::kTrace}, Levels{"debug", 
                              Levels{"error", LogLevel::kError}, Levels{"off", LogLevel::kOff}};
 
 constexpr std::size_t kLongestPid = 9;
+constexpr std::uint16_t kDnsPort = 53;
 constexpr Duration kLeastLag = 10ms;  // a tick of the timers
 constexpr std::uint64_t kLeastMemory = std::uint64_t{16} << 20;
 constexpr std::uint64_t kMostMemory = std::uint64_t{1} << 50;
@@ -64,6 +65,19 @@ void read_runtime(const TableReader& reader, Draft& draft) {
     runtime.zone = *zone;
   }
   reader.boolean("watch", runtime.watch);
+  for (const auto& item : reader.elements("resolvers", "[\"10.0.0.53\"]")) {
+    const auto text = read_string(item, "\"10.0.0.53\"", reader.report());
+    if (!text) continue;
+    auto server = Address::parse_ip(*text, kDnsPort);
+    if (!server) server = Address::parse(*text);
+    if (server && server->is_ip() && server->port() != 0) {
+      runtime.resolvers.push_back(*server);
+    } else {
+      reader.report().add(item.where, in_quotes(*text) +
+                                          " is no IP address, write \"10.0.0.53\", or "
+                                          "\"10.0.0.53:53\" with a port");
+    }
+  }
 }
 
 // A watermark that an idle process reaches would shed everything, always.

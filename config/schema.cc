@@ -17,7 +17,8 @@ namespace {
 using Keys = std::string_view[];
 
 constexpr Keys kTop = {"runtime", "overload", "admin", "log", "tracing", "listener", "cluster", "mesh"};
-constexpr Keys kRuntime = {"workers", "drain_delay", "drain_timeout", "exit_with", "zone", "watch"};
+constexpr Keys kRuntime = {"workers", "drain_delay", "drain_timeout", "exit_with",
+                           "zone",    "watch",       "resolvers"};
 constexpr Keys kOverload = {"loop_lag", "memory", "calm"};
 constexpr Keys kAdmin = {"address", "hosts"};
 constexpr Keys kLog = {"level", "format", "access"};
@@ -118,7 +119,7 @@ constexpr Keys kRetry = {"attempts",        "on",   "per_try_timeout", "backoff"
 constexpr Keys kBudget = {"ratio", "min_per_second"};
 constexpr Keys kAdaptive = {"enabled", "initial", "min", "max", "interval", "tolerance", "smoothing"};
 
-constexpr Keys kDiscover = {"swim", "tags", "role_tag", "port_tag", "port"};
+constexpr Keys kDiscover = {"swim", "file", "dns", "srv", "tags", "role_tag", "port_tag", "port"};
 constexpr Keys kService = {"name", "port", "weight", "zone", "tags", "cluster"};
 constexpr Keys kMesh = {"node",  "bind",    "advertise", "join",    "key",     "key_file",
                         "label", "service", "snapshot",  "profile", "protocol"};

@@ -64,10 +64,7 @@ void check_clusters(Draft& draft) {
   for (std::size_t i = 0; i < draft.clusters.size(); ++i) {
     const auto& cluster = draft.config.clusters[i];
     names.see(cluster.name, draft.clusters[i]);
-    Duplicates endpoints(draft.report, "endpoint", "remove one, or give it a higher weight");
-    for (std::size_t k = 0; k < cluster.endpoints.size(); ++k) {
-      endpoints.see(cluster.endpoints[k].name, draft.endpoints[i][k]);
-    }
+    check_endpoints(cluster.endpoints, draft.endpoints[i], draft.report);
   }
 }
 
@@ -250,6 +247,12 @@ void check_reachable(Draft& draft) {
 }
 
 }  // namespace
+
+void check_endpoints(const std::vector<Endpoint>& endpoints, const std::vector<Where>& places,
+                     Report& report) {
+  Duplicates seen(report, "endpoint", "remove one, or give it a higher weight");
+  for (std::size_t i = 0; i < endpoints.size(); ++i) seen.see(endpoints[i].name, places[i]);
+}
 
 bool covers(const Match& earlier, const Match& later) {
   if (!path_covers(earlier, later) || !host_covers(earlier.host, later.host)) return false;

@@ -11,6 +11,10 @@ namespace remora::config {
 // Resolves the routes' cluster names to indices; everything wrong goes into the draft's report.
 void validate(Draft& draft);
 
+// No endpoint stands there twice. `places`: where each of them does.
+void check_endpoints(const std::vector<Endpoint>& endpoints, const std::vector<Where>& places,
+                     Report& report);
+
 // Whether every request that matches `later` matches `earlier` as well. False also when that cannot be told
 // (two regular expressions).
 bool covers(const Match& earlier, const Match& later);

@@ -184,6 +184,15 @@ std::expected<Endpoint, std::string> parse_endpoint(std::string_view text) {
   return endpoint;
 }
 
+Complaint check_srv_name(std::string_view text) {
+  if (text.find(':') != std::string_view::npos) {
+    return fmt::format("{} has a port, which SRV records have themselves, write {}, or dns instead of srv",
+                       in_quotes(text), in_quotes(text.substr(0, text.find(':'))));
+  }
+  if (text.ends_with('.')) text.remove_suffix(1);
+  return check_dns_name(text);
+}
+
 std::expected<std::string, std::string> parse_host_pattern(std::string_view text) {
   if (text == "*" || text.empty()) {
     return std::unexpected(fmt::format("{} matches every host, leave the key out for that", in_quotes(text)));

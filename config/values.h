@@ -30,6 +30,9 @@ std::expected<Address, std::string> parse_listen_address(std::string_view text);
 // and host.
 std::expected<Endpoint, std::string> parse_endpoint(std::string_view text);
 
+// The name of SRV records, such as "_http._tcp.example"; a dot at its end says that it is whole.
+Complaint check_srv_name(std::string_view text);
+
 // "a.example" or "*.example", in lower case; without a port (RFC 9110 section 4.2.3: hosts compare without
 // case).
 std::expected<std::string, std::string> parse_host_pattern(std::string_view text);

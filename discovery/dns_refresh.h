@@ -1,16 +1,11 @@
 // When a DNS name is to be looked up again. Pure: told of answers and failures, says when it wants to be
 // asked.
 //
-// The last good answer stays in force through failures: a resolver that is down must not take the backends
-// with it.
-//
-// Thread: the control thread. Owner: proxy::Discovery, one per name.
+// Thread: the control thread. Owner: proxy::DnsSource, one per name.
 #pragma once
 
 #include <algorithm>
-#include <vector>
 
-#include "base/address.h"
 #include "base/random.h"
 #include "base/time.h"
 
@@ -27,22 +22,14 @@ class DnsRefresh final {
 
   explicit DnsRefresh(TimePoint now) : next_(now) {}
 
-  // An answer with at least one address. Returns true if the set of addresses has changed (order does not
-  // count).
-  bool on_answer(std::vector<Address> addresses, Duration ttl, TimePoint now, Random& random) {
+  // An answer with something in it.
+  void on_answer(Duration ttl, TimePoint now, Random& random) {
     failures_ = 0;
-    settled_ = true;
     next_ = now + jitter(std::clamp(ttl, kShortest, kLongest), random);
-    std::ranges::sort(addresses, {}, &Address::to_string);
-    addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
-    if (addresses == addresses_) return false;
-    addresses_ = std::move(addresses);
-    return true;
   }
 
   // No answer, or an empty one.
   void on_failure(TimePoint now, Random& random) {
-    settled_ = true;
     const Duration wait = kFirstRetry * (1U << std::min(failures_, 5U));
     ++failures_;
     next_ = now + jitter(std::min(wait, kLastRetry), random);
@@ -50,10 +37,8 @@ class DnsRefresh final {
 
   // When to ask again.
   TimePoint next_wakeup() const { return next_; }
-  // A first answer or failure has come.
-  bool settled() const { return settled_; }
+  // In a row.
   unsigned failures() const { return failures_; }
-  const std::vector<Address>& addresses() const { return addresses_; }
 
  private:
   // Up to a tenth earlier, so that a thousand sidecars started together do not ask together for ever.
@@ -63,9 +48,7 @@ class DnsRefresh final {
   }
 
   TimePoint next_;
-  std::vector<Address> addresses_;
   unsigned failures_ = 0;
-  bool settled_ = false;
 };
 
 }  // namespace remora::discovery

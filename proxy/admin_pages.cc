@@ -1,10 +1,13 @@
 #include "proxy/admin_pages.h"
 
+#include <fmt/format.h>
+
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 
+#include "proxy/plain_text.h"
 #include "proxy/report.h"
 
 namespace remora::proxy {
@@ -171,6 +174,21 @@ Json describe_endpoints(const ClusterView* view, const ClusterReport* report) {
   return endpoints;
 }
 
+Json describe_sources(const ClusterView& view) {
+  Json sources = Json::array();
+  for (const SourceView& source : view.sources) {
+    sources.push_back({{"source", to_string(source.kind)},
+                       {"name", text_or_null(source.name)},
+                       {"state", to_string(source.state)},
+                       {"endpoints", source.endpoints},
+                       {"answered_seconds_ago", seconds(source.answer_age)},
+                       {"failures", source.failures},
+                       {"last_error", text_or_null(source.last_error)},
+                       {"failed_seconds_ago", seconds(source.failed_ago)}});
+  }
+  return sources;
+}
+
 // One of the two may be nullptr.
 Json describe(const ClusterView* view, const ClusterReport* report) {
   const auto count = [report](std::uint64_t ClusterStats::* counter) {
@@ -189,11 +207,38 @@ Json describe(const ClusterView* view, const ClusterReport* report) {
   page["breaker"] = has_breaker
                         ? describe_breaker(view->breaker, view->breaker_changed_ago, view->breaker_opens_for)
                         : Json();
+  page["sources"] = view != nullptr ? describe_sources(*view) : Json();
   page["endpoints"] = describe_endpoints(view, report);
   return page;
 }
 
+std::string source_line(const SourceView& source) {
+  std::string line = fmt::format("  {}{}{}: {}, {} endpoint{}", to_string(source.kind),
+                                 source.name.empty() ? "" : " ", printable(source.name),
+                                 to_string(source.state), source.endpoints, source.endpoints == 1 ? "" : "s");
+  if (source.answer_age) line += fmt::format(", answered {} ago", show_whole(*source.answer_age));
+  if (source.failed_ago) {
+    line += fmt::format("; failed {} ago: {}", show_whole(*source.failed_ago), printable(source.last_error));
+  }
+  return line + '\n';
+}
+
 }  // namespace
+
+std::string clusters_text(const std::vector<ClusterView>& views) {
+  std::string text;
+  for (const ClusterView& view : views) {
+    text += printable(view.name) + '\n';
+    for (const SourceView& source : view.sources) text += source_line(source);
+    for (const EndpointView& endpoint : view.endpoints) {
+      const bool named = endpoint.name != endpoint.address;
+      text += fmt::format("    {}{}{}  {}\n", printable(endpoint.address), named ? " " : "",
+                          named ? printable(endpoint.name) : "",
+                          endpoint.why == Why::kAvailable ? "available" : to_string(endpoint.why));
+    }
+  }
+  return text;
+}
 
 std::string clusters_json(const std::vector<WorkerReport>& reports, const std::vector<ClusterView>& views) {
   Json clusters = Json::array();

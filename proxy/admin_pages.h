@@ -1,4 +1,4 @@
-// The bodies of the admin server's JSON pages, as functions of what they show. Keys are stable.
+// The bodies of the page about clusters, as functions of what they show. Keys are stable.
 //
 // Pure; on the control thread.
 #pragma once
@@ -26,6 +26,10 @@ namespace remora::proxy {
 //     "retries": {"made", "succeeded", "failed", "hedges", "hedge_wins", "budget_exhausted", "transparent"},
 //     "fallbacks", "pending_timeouts", "ejections_suppressed",
 //     "breaker": as below, of the whole cluster; null: each endpoint has its own,
+//     "sources": [{"source": "static", "file", "dns", "srv" or "swim", "name" (null: static), "state":
+//       "waiting", "good", "stale" (the last good answer is in use) or "failing" (there was none yet),
+//       "endpoints" (that it knows), "answered_seconds_ago" (the last good one), "failures", "last_error",
+//       "failed_seconds_ago"}],
 //     "endpoints": [{
 //       "name", "address", "zone", "weight", "priority",
 //       "available", "unavailable_because" (null: available), "share" (of its weight), "draining",
@@ -41,5 +45,9 @@ namespace remora::proxy {
 //
 // Where nothing has happened yet, its reason and time are null.
 std::string clusters_json(const std::vector<WorkerReport>& reports, const std::vector<ClusterView>& views);
+
+// The same for people, without numbers: where endpoints come from, and which may be used. What peers have
+// sent is made printable.
+std::string clusters_text(const std::vector<ClusterView>& views);
 
 }  // namespace remora::proxy

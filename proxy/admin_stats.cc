@@ -124,6 +124,24 @@ void add_endpoints(JsonWriter& out, const ClusterView& view, Endpoints reported)
   out.end_array();
 }
 
+// Those that are not as they should be.
+void add_sources(JsonWriter& out, const std::vector<SourceView>& sources) {
+  const auto well = [](const SourceView& source) {
+    return source.state == discovery::SourceRecord::State::kGood;
+  };
+  if (std::ranges::all_of(sources, well)) return;
+  out.key("sources").array();
+  for (const SourceView& source : sources) {
+    if (well(source)) continue;
+    out.object().pair("source", to_string(source.kind)).pair("name", source.name);
+    out.pair("state", to_string(source.state));
+    add(out, "answered_seconds_ago", source.answer_age);
+    add(out, "error", source.last_error);
+    out.end_object();
+  }
+  out.end_array();
+}
+
 void add_clusters(JsonWriter& out, const std::vector<ClusterReport>& reports,
                   const std::vector<ClusterView>& views) {
   std::map<std::string_view, const ClusterReport*> by_name;
@@ -143,6 +161,7 @@ void add_clusters(JsonWriter& out, const std::vector<ClusterReport>& reports,
       add(out, "retries", report.stats.retries);
       for (const EndpointReport& endpoint : report.endpoints) endpoints.emplace(endpoint.address, &endpoint);
     }
+    add_sources(out, view.sources);
     add_endpoints(out, view, std::move(endpoints));
     out.end_object();
   }

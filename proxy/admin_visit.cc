@@ -36,7 +36,7 @@ const std::vector<Admin::Visit::Page>& Admin::Visit::pages() {
       {"/healthz", "is the process alive", &Visit::show_healthz, nullptr, true},
       {"/readyz", "can it serve traffic", &Visit::show_readyz, nullptr, true},
       {"/metrics", "Prometheus metrics", &Visit::show_metrics, nullptr, true},
-      {"/clusters", "clusters and endpoints (JSON)", &Visit::show_clusters},
+      {"/clusters", "clusters and endpoints (JSON); ?format=text: for people", &Visit::show_clusters},
       {"/stats", "numbers and states, compact (JSON)", &Visit::show_stats},
       {"/members", "members of the mesh (JSON); ?format=text: for people", &Visit::show_members},
       {"/events", "recent changes of state (JSON); ?since=ID: only those after it", &Visit::show_events},
@@ -103,9 +103,13 @@ void Admin::Visit::show_readyz() {
 }
 
 void Admin::Visit::show_metrics() { collect(&Visit::answer_metrics); }
-void Admin::Visit::show_clusters() { collect(&Visit::answer_clusters); }
 void Admin::Visit::show_stats() { collect(&Visit::answer_stats); }
 void Admin::Visit::show_config() { answer(200, "application/toml", admin_.source_.effective_config()); }
+
+void Admin::Visit::show_clusters() {
+  if (query("format") == "text") return answer_text(200, clusters_text(admin_.source_.clusters()));
+  collect(&Visit::answer_clusters);
+}
 
 void Admin::Visit::show_members() {
   const auto mesh = admin_.source_.mesh();

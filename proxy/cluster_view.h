@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "breaker/circuit_breaker.h"
 #include "breaker/outcome.h"
+#include "discovery/source_record.h"
 #include "health/availability.h"
 #include "health/checker.h"
 #include "health/outlier.h"
@@ -60,6 +61,30 @@ struct LimitView {
   std::uint32_t in_use = 0;
 };
 
+// A source of a cluster's endpoints.
+struct SourceView {
+  enum class Kind : std::uint8_t { kStatic, kFile, kDns, kSrv, kSwim };
+  Kind kind = Kind::kStatic;
+  std::string name;  // the path, the DNS name, the service; "" with kStatic
+  discovery::SourceRecord::State state = discovery::SourceRecord::State::kGood;
+  std::size_t endpoints = 0;           // that it knows now
+  std::optional<Duration> answer_age;  // of the last good one; nullopt: there was none
+  std::optional<Duration> failed_ago;
+  std::string last_error;  // "": none so far. May quote what a peer sent
+  std::uint64_t failures = 0;
+};
+
+constexpr const char* to_string(SourceView::Kind kind) {
+  switch (kind) {
+    case SourceView::Kind::kStatic: return "static";
+    case SourceView::Kind::kFile: return "file";
+    case SourceView::Kind::kDns: return "dns";
+    case SourceView::Kind::kSrv: return "srv";
+    case SourceView::Kind::kSwim: break;
+  }
+  return "swim";
+}
+
 struct ClusterView {
   std::string name;
   bool panic = false;
@@ -75,6 +100,7 @@ struct ClusterView {
   std::uint64_t retry_budget_left = 0;
   std::uint64_t ejections_suppressed = 0;
   std::vector<EndpointView> endpoints;
+  std::vector<SourceView> sources = {};  // of the endpoints; for whoever knows them to fill in
 };
 
 }  // namespace remora::proxy

@@ -11,6 +11,7 @@ const char* to_string(Event::Kind kind) {
     case Event::Kind::kOutlier: return "outlier";
     case Event::Kind::kOrder: return "order";
     case Event::Kind::kDns: return "dns";
+    case Event::Kind::kFile: return "file";
     case Event::Kind::kMember: return "member";
     case Event::Kind::kReload: return "reload";
     case Event::Kind::kProcess: break;

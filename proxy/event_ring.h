@@ -21,6 +21,7 @@ struct Event {
     kOutlier,
     kOrder,
     kDns,
+    kFile,
     kMember,
     kReload,
     kProcess
@@ -29,10 +30,10 @@ struct Event {
   std::uint64_t id = 0;  // given by the ring: 1, 2, 3 ...
   TimePoint at{};
   Kind kind = Kind::kProcess;
-  std::string cluster;  // "": of the process
-  std::string
-      endpoint;      // an address, "*" for a cluster's own breaker, a name with kDns and kMember; may be ""
-  std::string from;  // the state before; "": unknown, or does not matter
+  std::string cluster;   // "": of the process
+  std::string endpoint;  // an address, "*" for a cluster's own breaker, a name with kDns and kMember, a path
+                         // with kFile; may be ""
+  std::string from;      // the state before; "": unknown, or does not matter
   std::string to;
   std::string reason;  // may quote what a peer sent; may be ""
 };

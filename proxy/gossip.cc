@@ -1,3 +1,4 @@
+// Long because everything that a member of the pool does meets here: sockets, joining, news, what it finds.
 #include "proxy/gossip.h"
 
 #include <algorithm>
@@ -55,7 +56,11 @@ Gossip::Gossip(Env& env, const config::Mesh& settings, std::uint64_t seed, Ways 
              .known = [this](const Address& address) { return known(address); },
              .alone = [this] { return alone(); },
              .ask = [this](const Address& address) { exchange(to_peer(address), true); },
-             .settled = [this] { ways_.settled(); }}),
+             .settled =
+                 [this] {
+                   look_for_company();
+                   ways_.settled();
+                 }}),
       meta_(encode_tags(discovery::swim::announce({}))),
       nonces_(seed),
       nonce_prefix_(nonces_.next()) {}
@@ -118,36 +123,71 @@ void Gossip::announce(const std::vector<ServiceSettings>& services) {
   after();
 }
 
-void Gossip::add_endpoints(const config::Config& config,
-                           std::vector<std::vector<ResolvedEndpoint>>& lists) const {
-  if (membership_ == nullptr) return;
-  for (std::size_t i = 0; i < config.clusters.size(); ++i) {
-    if (!config.clusters[i].discover) continue;
-    const WantedSettings& wanted = *config.clusters[i].discover;
-    membership_->each([&](const Member& member) {
-      if (&member == &membership_->self()) return;
-      if (member.state != State::kAlive && member.state != State::kSuspect) return;
-      // Most of a large pool serve something else; they need not be decoded.
-      if (!member.meta.contains(wanted.service)) return;
-      const auto service = find_service(decode_tags(member.meta), wanted);
-      if (!service) return;
-      Address address = to_address(member.peer);
-      address.set_port(service->port);
-      lists[i].push_back({.name = address.to_string(),
-                          .address = address,
-                          .weight = service->weight,
-                          .zone = service->zone,
-                          .priority = 0,
-                          .state = nullptr,
-                          .member = member.state == State::kAlive ? health::Sources::Member::kAlive
-                                                                  : health::Sources::Member::kSuspect});
-    });
-    // The order of the members changes all the time. An address counts once, as the best that is said of it:
-    // who came back under another name is alive, although its former self is still suspected.
-    std::ranges::sort(lists[i], {},
-                      [](const ResolvedEndpoint& e) { return std::tie(e.name, e.member, e.weight, e.zone); });
-    const auto again = std::ranges::unique(lists[i], {}, &ResolvedEndpoint::name);
-    lists[i].erase(again.begin(), again.end());
+EndpointSource::List Gossip::find(const WantedSettings& wanted) const {
+  EndpointSource::List list;
+  if (membership_ == nullptr) return list;
+  membership_->each([&](const Member& member) {
+    if (&member == &membership_->self()) return;
+    if (member.state != State::kAlive && member.state != State::kSuspect) return;
+    // Most of a large pool serve something else; they need not be decoded.
+    if (!member.meta.contains(wanted.service)) return;
+    auto service = find_service(decode_tags(member.meta), wanted);
+    if (!service) return;
+    Address address = to_address(member.peer);
+    address.set_port(service->port);
+    list.push_back({.endpoint = {.name = address.to_string(),
+                                 .address = address,
+                                 .host = {},
+                                 .weight = service->weight,
+                                 .zone = std::move(service->zone),
+                                 .priority = 0},
+                    .member = member.state == State::kAlive ? health::Sources::Member::kAlive
+                                                            : health::Sources::Member::kSuspect});
+  });
+  // The order of the members changes all the time. An address counts once, as the best that is said of it:
+  // who came back under another name is alive, although its former self is still suspected.
+  std::ranges::sort(list, {}, [](const FoundEndpoint& found) {
+    return std::tie(found.endpoint.name, found.member, found.endpoint.weight, found.endpoint.zone);
+  });
+  const auto again = std::ranges::unique(
+      list, {}, [](const FoundEndpoint& found) -> const auto& { return found.endpoint.name; });
+  list.erase(again.begin(), again.end());
+  return list;
+}
+
+std::unique_ptr<EndpointSource> Gossip::source(const WantedSettings& wanted) const {
+  class Service final : public EndpointSource {
+   public:
+    Service(const Gossip& gossip, const WantedSettings& wanted) : gossip_(gossip), wanted_(wanted) {}
+    List list() const override { return gossip_.find(wanted_); }
+    bool settled() const override { return gossip_.settled(); }
+    SourceView view() const override {
+      SourceView view = view_of(gossip_.company_, SourceView::Kind::kSwim, wanted_.service, list().size(),
+                                gossip_.env_.now());
+      // It is told of every change while there is company.
+      if (view.state == discovery::SourceRecord::State::kGood) view.answer_age = Duration::zero();
+      return view;
+    }
+
+   private:
+    const Gossip& gossip_;
+    const WantedSettings& wanted_;
+  };
+  return std::make_unique<Service>(*this, wanted);
+}
+
+void Gossip::tell_changed() {
+  look_for_company();
+  ways_.changed();
+}
+
+// The age of an answer is the time since there was company.
+void Gossip::look_for_company() {
+  if (!alone()) {
+    if (company_.state() != discovery::SourceRecord::State::kGood) company_.on_answer(env_.now());
+  } else if (!company_.failing()) {
+    if (company_.settled()) company_.on_answer(env_.now());
+    company_.on_failure("no other member of the mesh is there", env_.now());
   }
 }
 

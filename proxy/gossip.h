@@ -27,12 +27,12 @@
 #include "discovery/swim/membership.h"
 #include "discovery/swim/serf.h"
 #include "discovery/swim/service.h"
+#include "proxy/endpoint_source.h"
 #include "proxy/env.h"
 #include "proxy/event_ring.h"
 #include "proxy/gossip_join.h"
 #include "proxy/gossip_stream.h"
 #include "proxy/mesh_view.h"
-#include "proxy/snapshot.h"
 
 namespace remora::proxy {
 
@@ -52,7 +52,7 @@ class Gossip final : private discovery::swim::Effects,
     std::function<void(Event)> tell;
     // settled() has become true.
     std::function<void()> settled;
-    // add_endpoints() may say something else than before. From an event of its own, once for all that came
+    // find() may say something else than before. From an event of its own, once for all that came
     // within kTellAfter: what a pool that falls apart, or a hostile one, costs the workers has this bound.
     std::function<void()> changed;
   };
@@ -73,9 +73,11 @@ class Gossip final : private discovery::swim::Effects,
   // What this process serves now; the others hear of it at once if it is something else than before.
   void announce(const std::vector<discovery::swim::ServiceSettings>& services);
 
-  // Adds to the lists of those clusters that discover in the mesh who is there: alive, or suspected.
-  // Not ourselves: a request that came back to this process would look like a loop (Via), and be refused.
-  void add_endpoints(const config::Config& config, std::vector<std::vector<ResolvedEndpoint>>& lists) const;
+  // Who serves it: alive, or suspected; by address, each once. Not ourselves: a request that came back to
+  // this process would look like a loop (Via), and be refused.
+  EndpointSource::List find(const discovery::swim::WantedSettings& wanted) const;
+  // The same as a source. Good while anybody else is there.
+  std::unique_ptr<EndpointSource> source(const discovery::swim::WantedSettings& wanted) const;
 
   // The first attempt to find the pool has ended, well or not.
   bool settled() const { return join_.settled(); }
@@ -113,7 +115,8 @@ class Gossip final : private discovery::swim::Effects,
   void wake();
   void after();
   void on_goodbye();
-  void tell_changed() { ways_.changed(); }
+  void tell_changed();
+  void look_for_company();
 
   Env& env_;
   const config::Mesh settings_;
@@ -145,6 +148,7 @@ class Gossip final : private discovery::swim::Effects,
   std::uint64_t log_lines_left_out_ = 0;
   bool remember_failed_ = false;
   bool leaving_ = false;
+  discovery::SourceRecord company_;  // answered: somebody else is there; failed: nobody is
   std::function<void()> left_;
   MemberTimer<Gossip, &Gossip::wake> timer_{*this};
   MemberTimer<Gossip, &Gossip::remember> remember_timer_{*this};

@@ -5,26 +5,13 @@
 #include <algorithm>
 
 #include "proxy/json_writer.h"
+#include "proxy/plain_text.h"
 
 namespace remora::proxy {
 
 namespace {
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
-
-// A terminal obeys control characters, and some bytes that are no text.
-std::string printable(std::string_view text) {
-  std::string out(text);
-  std::ranges::replace_if(out, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
-  return out;
-}
-
-std::string span(Duration duration) {
-  const auto whole = duration / 1s;
-  if (whole < 120) return fmt::format("{}s", whole);
-  if (whole < 7200) return fmt::format("{}m", whole / 60);
-  return fmt::format("{}h", whole / 3600);
-}
 
 }  // namespace
 
@@ -76,8 +63,8 @@ std::string members_text(const MeshView* mesh) {
       tags += (tags.empty() ? "" : ",") + printable(name) + "=" + printable(value);
     }
     text += fmt::format("{:<{}}  {:<{}}  {:<7}  {:>5}  {}{}\n", printable(member.name), name_width,
-                        member.address, address_width, to_string(member.state), span(member.since), tags,
-                        member.self ? " (this one)" : "");
+                        member.address, address_width, to_string(member.state), show_whole(member.since),
+                        tags, member.self ? " (this one)" : "");
   }
   return text;
 }

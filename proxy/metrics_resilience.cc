@@ -1,6 +1,7 @@
 #include "proxy/metrics_resilience.h"
 
 #include <array>
+#include <optional>
 
 namespace remora::proxy {
 namespace {
@@ -75,6 +76,36 @@ void add_health(MetricFamilies& out, const Views& views) {
   out.counter("remora_ejections_suppressed_total",
               "Outliers that were not ejected because too few endpoints would have been left.");
   add_per_cluster(out, views, [](const ClusterView& view) { return view.ejections_suppressed; });
+}
+
+// One series for each source of endpoints that can fail; none where `number` gives nullopt.
+template <typename Number>
+void add_per_source(MetricFamilies& out, const Views& views, Number number) {
+  for (const ClusterView& view : views) {
+    for (const SourceView& source : view.sources) {
+      const std::optional<double> value = number(source);
+      if (source.kind == SourceView::Kind::kStatic || !value) continue;
+      out.add({{"cluster", view.name}, {"source", to_string(source.kind)}, {"name", source.name}}, *value);
+    }
+  }
+}
+
+void add_discovery(MetricFamilies& out, const Views& views) {
+  using Value = std::optional<double>;
+  out.gauge("remora_discovery_up", "1 when the last answer of this source of endpoints was good, else 0.");
+  add_per_source(out, views, [](const SourceView& source) -> Value {
+    return source.state == discovery::SourceRecord::State::kGood ? 1.0 : 0.0;
+  });
+  out.gauge("remora_discovery_answer_age_seconds", "Age of the source's last good answer, if there was one.");
+  add_per_source(out, views, [](const SourceView& source) -> Value {
+    if (!source.answer_age) return std::nullopt;
+    return std::chrono::duration<double>(*source.answer_age).count();
+  });
+  out.gauge("remora_discovery_endpoints", "Endpoints, or names of some, that the source knows.");
+  add_per_source(out, views, [](const SourceView& source) -> Value { return source.endpoints; });
+  out.counter("remora_discovery_failures_total",
+              "Answers of the source that were of no use, or did not come.");
+  add_per_source(out, views, [](const SourceView& source) -> Value { return source.failures; });
 }
 
 void add_breakers(MetricFamilies& out, const Views& views) {
@@ -158,6 +189,7 @@ void add_limits(MetricFamilies& out, const WorkerReport& total, const Views& vie
 }  // namespace
 
 void add_resilience(MetricFamilies& out, const WorkerReport& total, const std::vector<ClusterView>& views) {
+  add_discovery(out, views);
   add_health(out, views);
   add_breakers(out, views);
   add_retries(out, total, views);

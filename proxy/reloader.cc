@@ -19,9 +19,9 @@ std::string text_of(const Error& error) {
 
 }  // namespace
 
-Reloader::Reloader(net::Loop& loop, DnsEndpoints& dns,
+Reloader::Reloader(net::Loop& loop, EndpointSources& sources,
                    const std::vector<std::unique_ptr<WorkerThread>>& workers, Ways ways)
-    : loop_(loop), dns_(dns), workers_(workers), ways_(std::move(ways)) {
+    : loop_(loop), sources_(sources), workers_(workers), ways_(std::move(ways)) {
   status_.last_success = now_seconds();
 }
 
@@ -78,15 +78,15 @@ void Reloader::compare(std::expected<config::Config, config::Problems> loaded) {
 
 void Reloader::await_names() {
   ways_.busy(true);
-  dns_.watch(*next_);
-  if (dns_.settled()) return bind();
+  sources_.watch(*next_);
+  if (sources_.settled()) return bind();
   awaiting_names_ = true;
   loop_.wheel().arm_in(patience_timer_, kPatience);
 }
 
 // In an event of its own: what comes of it may end the name whose event this is.
 void Reloader::on_names() {
-  if (!awaiting_names_ || !dns_.settled()) return;
+  if (!awaiting_names_ || !sources_.settled()) return;
   awaiting_names_ = false;
   patience_timer_.cancel();
   loop_.post([this] { bind(); });
@@ -156,7 +156,7 @@ void Reloader::on_bound(Result<void> bound, std::vector<Address> addresses) {
   if (bind_errors_.empty() && refusal.empty()) return commit(std::move(addresses));
   for (const auto& worker : workers_) worker->post([](Worker& w) { w.abandon(); });
   if (bind_errors_.empty()) {
-    dns_.keep(*ways_.running()->config);
+    sources_.keep(*ways_.running()->config);
     return finish({.result = Outcome::kRefused, .changes = {}, .errors = {refusal}, .at = now_seconds()});
   }
   reject(std::exchange(bind_errors_, {}));
@@ -175,7 +175,7 @@ std::shared_ptr<const Snapshot> Reloader::draft(std::vector<Address> addresses) 
 
 void Reloader::commit(std::vector<Address> addresses) {
   ways_.commit(next_, std::move(addresses), [this] {
-    dns_.keep(*next_);
+    sources_.keep(*next_);
     log_info("reloaded", {{"trigger", jobs_.front().trigger}, {"changes", std::to_string(changes_.size())}});
     for (const auto& change : changes_) {
       if (change.restart) {
@@ -192,7 +192,7 @@ void Reloader::commit(std::vector<Address> addresses) {
 }
 
 void Reloader::reject(std::vector<std::string> errors) {
-  dns_.keep(*ways_.running()->config);
+  sources_.keep(*ways_.running()->config);
   const bool known = jobs_.front().quiet && status_.last_rejected && last_.errors == errors;
   ReloadReport report{
       .result = Outcome::kRejected, .changes = {}, .errors = std::move(errors), .at = now_seconds()};

@@ -1,7 +1,7 @@
 // From a changed file to what every worker serves by, or to a list of errors and nothing changed.
 //
 //   read      the whole file is validated, environment included; an error ends it
-//   names     those that are new are looked up, for kPatience at most
+//   names     sources of endpoints that are new are asked, for kPatience at most
 //   bind      every worker binds what it lacks, without accepting; an error ends it, and what was bound goes
 //   commit    one snapshot to every worker, each of which takes it over in one turn
 //
@@ -20,7 +20,7 @@
 #include "base/timer_wheel.h"
 #include "config/config.h"
 #include "config/load.h"
-#include "proxy/dns_endpoints.h"
+#include "proxy/endpoint_sources.h"
 #include "proxy/net/loop.h"
 #include "proxy/reload_report.h"
 #include "proxy/worker_thread.h"
@@ -57,8 +57,8 @@ class Reloader final {
   };
   using Answer = std::move_only_function<void(const ReloadReport&)>;
 
-  Reloader(net::Loop& loop, DnsEndpoints& dns, const std::vector<std::unique_ptr<WorkerThread>>& workers,
-           Ways ways);
+  Reloader(net::Loop& loop, EndpointSources& sources,
+           const std::vector<std::unique_ptr<WorkerThread>>& workers, Ways ways);
   ~Reloader();
   Reloader(const Reloader&) = delete;
   Reloader& operator=(const Reloader&) = delete;
@@ -95,7 +95,7 @@ class Reloader final {
   void on_patience();
 
   net::Loop& loop_;
-  DnsEndpoints& dns_;
+  EndpointSources& sources_;
   const std::vector<std::unique_ptr<WorkerThread>>& workers_;
   Ways ways_;
   std::deque<Job> jobs_;  // the first is under way if busy_

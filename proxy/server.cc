@@ -63,10 +63,12 @@ Server::Server(config::Config config, Load load)
            .date = date_},
       pseudonym_(make_pseudonym(random_)),
       tls_(loop_, [this] { publish(); }),
-      resolver_(loop_),
-      dns_(
-          loop_.wheel(), random_, resolver_, [this] { on_endpoints_changed(); },
-          [this](Event event) { events_.add(std::move(event)); }),
+      resolver_(loop_, {.servers = config_->runtime.resolvers}),
+      sources_(
+          loop_, random_, resolver_,
+          {.changed = [this] { on_endpoints_changed(); },
+           .tell = [this](Event event) { events_.add(std::move(event)); },
+           .in_mesh = [this](const auto& wanted) { return gossip_ ? gossip_->source(wanted) : nullptr; }}),
       supervisor_(std::make_unique<Supervisor>(
           env_, Supervisor::Ways{
                     .to_control = [this](auto task) { loop_.post(std::move(task)); },
@@ -87,7 +89,7 @@ Server::Server(config::Config config, Load load)
                  .wall_clock_us = &wall_clock_us,
                  .instance = pseudonym_}),
       reloader_(
-          loop_, dns_, workers_,
+          loop_, sources_, workers_,
           {.load = load_,
            .running = [this] { return snapshot_; },
            .refusal = [this] { return reload_refusal(); },
@@ -129,7 +131,7 @@ Result<void> Server::start() {
 
 void Server::handle_signals() {
   loop_.on_signal(SIGHUP, [this] {
-    tls_.look();
+    look_at_files();
     reloader_.reload("SIGHUP", {});
   });
   loop_.on_signal(SIGTERM, [this] {
@@ -208,7 +210,7 @@ Result<void> Server::bind_listeners() {
   tls_.use();
   Snapshot next{.generation = 1,
                 .config = config_,
-                .endpoints = resolved(),
+                .endpoints = sources_.resolved(*config_),
                 .clusters = {},
                 .listeners = {},
                 .rates = {},
@@ -267,10 +269,10 @@ void Server::announce_services() {
   gossip_->announce(services);
 }
 
-std::vector<std::vector<ResolvedEndpoint>> Server::resolved() const {
-  auto endpoints = dns_.resolved(*config_);
-  if (gossip_) gossip_->add_endpoints(*config_, endpoints);
-  return endpoints;
+// Those that are read by themselves, besides the configuration.
+void Server::look_at_files() {
+  tls_.look();
+  sources_.look();
 }
 
 void Server::run() {
@@ -289,7 +291,7 @@ void Server::run() {
     supervisor_->start();
     exporter_.set(config_);
     if (config_->overload.memory > 0) measure_memory();
-    dns_.watch(*config_);
+    sources_.watch(*config_);
     announce_services();
     if (gossip_) gossip_->start();
     on_endpoints_changed();
@@ -334,7 +336,7 @@ void Server::take_over(std::shared_ptr<const config::Config> config, std::vector
   tls_.use();
   Snapshot next{.generation = snapshot_->generation + 1,
                 .config = config_,
-                .endpoints = resolved(),
+                .endpoints = sources_.resolved(*config_),
                 .clusters = {},
                 .listeners = {},
                 .rates = {},
@@ -386,7 +388,7 @@ void Server::tell_workers_of_room(const ClusterState& cluster, std::uint64_t wor
 }
 
 void Server::publish() {
-  auto endpoints = resolved();
+  auto endpoints = sources_.resolved(*config_);
   Snapshot next = *snapshot_;
   ++next.generation;
   next.endpoints = std::move(endpoints);
@@ -503,7 +505,7 @@ std::string Server::not_ready_reason() const {
   if (!serving_) return "starting";
   if (announced_)
     return {};  // what comes later, a new address that is not checked yet, does not take it back
-  if (!dns_.settled()) return "endpoint names are not resolved yet";
+  if (!sources_.settled()) return "endpoint names are not resolved yet";
   if (gossip_ && !gossip_->settled()) return "the mesh has not been asked yet";
   if (!supervisor_->settled()) return "the first health checks are not done yet";
   return {};
@@ -537,7 +539,17 @@ std::string Server::metrics(const std::vector<WorkerReport>& reports) const {
   if (gossip_) process.mesh = gossip_->numbers();
   process.tracing = exporter_.status();
   process.tls = tls_.files();
-  return exposition(reports, supervisor_->view(), process);
+  return exposition(reports, clusters(), process);
+}
+
+std::vector<ClusterView> Server::clusters() const {
+  std::vector<ClusterView> views = supervisor_->view();
+  auto sources = sources_.view(*config_);
+  // Both are of the configuration that runs, cluster by cluster.
+  for (std::size_t i = 0; i < views.size() && i < sources.size(); ++i) {
+    views[i].sources = std::move(sources[i]);
+  }
+  return views;
 }
 
 std::string Server::effective_config() const {

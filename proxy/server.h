@@ -19,8 +19,8 @@
 #include "config/config.h"
 #include "proxy/admin.h"
 #include "proxy/collector.h"
-#include "proxy/dns_endpoints.h"
 #include "proxy/drain.h"
+#include "proxy/endpoint_sources.h"
 #include "proxy/event_ring.h"
 #include "proxy/gossip.h"
 #include "proxy/net/file_watch.h"
@@ -70,13 +70,13 @@ class Server final : public AdminSource {
   std::string metrics(const std::vector<WorkerReport>& reports) const override;
   std::string effective_config() const override;
   void reload(std::move_only_function<void(const ReloadReport&)> receive) override {
-    tls_.look();
+    look_at_files();
     reloader_.reload("POST /reload", std::move(receive));
   }
   const ReloadReport& last_reload() const override { return reloader_.last(); }
   std::string begin_drain(bool inbound_alone) override;
   void quit() override;
-  std::vector<ClusterView> clusters() const override { return supervisor_->view(); }
+  std::vector<ClusterView> clusters() const override;
   std::optional<MeshView> mesh() const override {
     return gossip_ ? std::optional(gossip_->view()) : std::nullopt;
   }
@@ -93,7 +93,7 @@ class Server final : public AdminSource {
   Result<void> bind_listeners();
   Result<void> bind_mesh();
   void announce_services();
-  std::vector<std::vector<ResolvedEndpoint>> resolved() const;
+  void look_at_files();
   Result<void> check_port(const config::Listener& listener);
   std::string reload_refusal() const;
   void take_over(std::shared_ptr<const config::Config> config, std::vector<Address> addresses,
@@ -132,7 +132,7 @@ class Server final : public AdminSource {
   const std::string pseudonym_;
   TlsStore tls_;
   net::Resolver resolver_;
-  DnsEndpoints dns_;
+  EndpointSources sources_;
   std::unique_ptr<Gossip> gossip_;  // null: no [mesh]
   std::unique_ptr<Admin> admin_;
   std::unique_ptr<Supervisor> supervisor_;

@@ -333,6 +333,9 @@ std::vector<TopProblem> top_problems(const TopInput& input) {
   for (const TopCluster& cluster : now.clusters) {
     TopProblem problem = problem_of(cluster);
     if (!problem.text.empty()) problems.push_back({problem.level, cluster.name + ": " + problem.text});
+    for (const std::string& source : cluster.failing_sources) {
+      problems.push_back({TopLevel::kWarn, cluster.name + ": " + source});
+    }
     const TopTraffic traffic = traffic_of(input, &cluster.name);
     const double share = traffic.error_share().value_or(0);
     if (share >= kMuch && traffic.rate() >= 1) {

@@ -75,6 +75,17 @@ TopEndpoint endpoint_of(const Json& json) {
   return endpoint;
 }
 
+// "dns app.internal fails, the endpoints are from 90 s ago: no answer"; "" when there is nothing to say.
+std::string failing_source(const Json& json) {
+  const std::string state = text(json, "state");
+  if (state != "stale" && state != "failing") return {};
+  const auto age = static_cast<std::uint64_t>(number(json, "answered_seconds_ago"));
+  std::string words = text(json, "source") + ' ' + text(json, "name") + " fails, ";
+  words += state == "stale" ? "the endpoints are from " + std::to_string(age) + " s ago"
+                            : "there was no answer yet";
+  return words + ": " + text(json, "error");
+}
+
 TopCluster cluster_of(const Json& json) {
   TopCluster cluster;
   cluster.name = text(json, "name");
@@ -82,6 +93,11 @@ TopCluster cluster_of(const Json& json) {
   cluster.pending = count(json, "pending");
   if (is_true(json, "shared_breaker")) cluster.shared_breaker = breaker_of(member(json, "breaker"));
   for (const Json& endpoint : member(json, "endpoints")) cluster.endpoints.push_back(endpoint_of(endpoint));
+  for (const Json& source : member(json, "sources")) {
+    if (std::string words = failing_source(source); !words.empty()) {
+      cluster.failing_sources.push_back(std::move(words));
+    }
+  }
   return cluster;
 }
 

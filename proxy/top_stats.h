@@ -43,6 +43,7 @@ struct TopCluster {
   std::optional<TopBreaker> shared_breaker;
   std::uint64_t pending = 0;
   std::vector<TopEndpoint> endpoints;
+  std::vector<std::string> failing_sources = {};  // of its endpoints, each in a sentence
 };
 
 struct TopExchange {

@@ -53,7 +53,7 @@ LIBRARIES = [
     (r"toml\.hpp|toml(11)?/.*", ["config/parse.cc"]),
     (r"prometheus/.*", ["proxy/metric*.cc"]),
     (r"re2/.*", ["proxy/router.cc"]),
-    (r"nlohmann/.*", ["proxy/admin*.cc", "proxy/top_stats.cc"]),
+    (r"nlohmann/.*", ["config/parse_json.cc", "proxy/admin*.cc", "proxy/top_stats.cc"]),
     (r"CLI/.*", ["proxy/command_line.cc"]),
     (r"xxh.*\.h", ["lb/*.cc"]),
     (r"(langinfo|termios)\.h", ["proxy/terminal.cc"]),
@@ -106,7 +106,7 @@ PLACES = [
     Place("toml11", r"\btoml::", ("config/parse.cc",)),
     Place("prometheus", r"\bprometheus::", ("proxy/metric*.cc",), most=1),
     Place("re2", r"\bre2::|\bRE2\b", ("proxy/router.cc",)),
-    Place("nlohmann", r"\bnlohmann::", ("proxy/admin*.cc", "proxy/top_stats.cc")),
+    Place("nlohmann", r"\bnlohmann::", ("config/parse_json.cc", "proxy/admin*.cc", "proxy/top_stats.cc")),
     Place("xxhash", r"\bXXH\w*_\w+", ("lb/*.cc",), most=1),
     Place("environment", r"\b(secure_)?getenv\b|\b(set|put|unset)env\b|\benviron\b", ("config/*", "proxy/terminal.cc", "proxy/net/notify_socket.cc")),
     Place(

@@ -20,25 +20,34 @@ namespace remora::net {
 
 namespace {
 
+constexpr int kClassIn = 1;
+constexpr int kTypeSrv = 33;
+constexpr std::size_t kHeaderBytes = 12;
+
+template <typename T>
 class PendingQuery;
 
 // What c-ares holds on to until it calls back, which it does even for a query that nobody wants any more.
+template <typename T>
 struct Request {
-  PendingQuery* query;
+  PendingQuery<T>* query;
   ResolverOptions* options;
 };
 
 // The result is handed over at the end of the turn, whether c-ares had it at once or later: then neither
 // resolve() nor c-ares is on the stack, and the owner may do anything.
+template <typename T>
 class PendingQuery final : public Resolver::Query, private TurnTask {
  public:
-  PendingQuery(Turn& turn, Resolver::Callback callback) : turn_(turn), callback_(std::move(callback)) {}
+  using Callback = std::move_only_function<void(Result<T>)>;
+
+  PendingQuery(Turn& turn, Callback callback) : turn_(turn), callback_(std::move(callback)) {}
   ~PendingQuery() override {
     if (request_ != nullptr) request_->query = nullptr;
   }
 
-  void waits_for(Request* request) { request_ = request; }
-  void finish(Result<Answer> result) {
+  void waits_for(Request<T>* request) { request_ = request; }
+  void finish(Result<T> result) {
     request_ = nullptr;
     result_.emplace(std::move(result));
     turn_.defer(*this);
@@ -52,9 +61,9 @@ class PendingQuery final : public Resolver::Query, private TurnTask {
   }
 
   Turn& turn_;
-  Resolver::Callback callback_;
-  Request* request_ = nullptr;
-  std::optional<Result<Answer>> result_;
+  Callback callback_;
+  Request<T>* request_ = nullptr;
+  std::optional<Result<T>> result_;
 };
 
 Error resolve_error(int status) {
@@ -91,6 +100,73 @@ Result<Answer> to_answer(const ares_addrinfo& info, const ResolverOptions& optio
   return answer;
 }
 
+// Reads a DNS message from its beginning; what is beyond its end reads as nothing.
+class MessageReader final {
+ public:
+  explicit MessageReader(std::span<const unsigned char> message) : message_(message) {}
+
+  bool skip(std::size_t bytes) {
+    if (message_.size() - at_ < bytes) return false;
+    at_ += bytes;
+    return true;
+  }
+  std::optional<std::uint16_t> u16() {
+    if (!skip(2)) return std::nullopt;
+    return static_cast<std::uint16_t>(message_[at_ - 2] << 8U | message_[at_ - 1]);
+  }
+  std::optional<std::uint32_t> u32() {
+    const auto high = u16();
+    const auto low = u16();
+    if (!high || !low) return std::nullopt;
+    return std::uint32_t{*high} << 16U | *low;
+  }
+  // Pointers to earlier names are followed.
+  std::optional<std::string> name() {
+    char* text = nullptr;
+    long taken = 0;
+    if (at_ >= message_.size() ||
+        ares_expand_name(message_.data() + at_, message_.data(), static_cast<int>(message_.size()), &text,
+                         &taken) != ARES_SUCCESS) {
+      return std::nullopt;
+    }
+    std::string name(text);
+    ares_free_string(text);
+    if (!skip(static_cast<std::size_t>(taken))) return std::nullopt;
+    return name;
+  }
+  std::size_t at() const { return at_; }
+  void go_to(std::size_t at) { at_ = at; }
+
+ private:
+  std::span<const unsigned char> message_;
+  std::size_t at_ = 0;
+};
+
+// One record of an answer; false: it breaks off.
+bool read_record(MessageReader& reader, ServiceAnswer& answer, std::uint32_t& ttl) {
+  if (!reader.name()) return false;
+  const auto type = reader.u16();
+  const auto dns_class = reader.u16();
+  const auto its_ttl = reader.u32();
+  const auto length = reader.u16();
+  const std::size_t data = reader.at();
+  if (!type || !dns_class || !its_ttl || !length || !reader.skip(*length)) return false;
+  const std::size_t end = reader.at();
+  ttl = std::min(ttl, *its_ttl);
+  if (*type != kTypeSrv || *dns_class != kClassIn) return true;
+  reader.go_to(data);
+  const auto priority = reader.u16();
+  const auto weight = reader.u16();
+  const auto port = reader.u16();
+  auto host = reader.name();
+  if (!priority || !weight || !port || !host || reader.at() != end) return false;
+  if (!host->empty() && answer.records.size() < Resolver::kServiceRecords) {
+    answer.records.push_back(
+        {.host = *std::move(host), .port = *port, .priority = *priority, .weight = *weight});
+  }
+  return true;
+}
+
 // The address of a host that needs no server.
 std::optional<Address> known_address(const std::string& host) {
   if (auto literal = Address::parse_ip(host, 0)) return literal;
@@ -106,6 +182,26 @@ std::string to_csv(const std::vector<Address>& servers) {
 }
 
 }  // namespace
+
+Result<ServiceAnswer> parse_service_answer(std::span<const unsigned char> message) {
+  const auto malformed = [] { return std::unexpected(resolve_error(ARES_EBADRESP)); };
+  MessageReader reader(message);
+  if (!reader.skip(4)) return malformed();
+  const auto questions = reader.u16();
+  const auto answers = reader.u16();
+  if (!questions || !answers || !reader.skip(kHeaderBytes - reader.at())) return malformed();
+  for (unsigned i = 0; i < *questions; ++i) {
+    if (!reader.name() || !reader.skip(4)) return malformed();
+  }
+  ServiceAnswer answer;
+  std::uint32_t ttl = std::numeric_limits<std::int32_t>::max();  // RFC 2181 section 8
+  for (unsigned i = 0; i < *answers; ++i) {
+    if (!read_record(reader, answer, ttl)) return malformed();
+  }
+  if (answer.records.empty()) return std::unexpected(resolve_error(ARES_ENODATA));
+  answer.ttl = std::chrono::seconds(ttl);
+  return answer;
+}
 
 // The c-ares channel with its sockets on the loop and its timeouts on the wheel.
 class Resolver::Channel final {
@@ -133,38 +229,71 @@ class Resolver::Channel final {
   Channel& operator=(const Channel&) = delete;
 
   std::unique_ptr<Query> resolve(const std::string& host, Callback callback) {
-    auto query = std::make_unique<PendingQuery>(loop_.turn(), std::move(callback));
+    auto query = std::make_unique<PendingQuery<Answer>>(loop_.turn(), std::move(callback));
     if (const auto address = known_address(host)) {
       query->finish(Answer{{*address}, options_.max_ttl});
-    } else if (host.empty() || host.find('\0') != std::string::npos) {
-      query->finish(std::unexpected(resolve_error(ARES_EBADNAME)));
-    } else if (status_ != ARES_SUCCESS) {
-      query->finish(std::unexpected(resolve_error(status_)));
-    } else {
-      start(host, *query);
+    } else if (may_ask(host, *query)) {
+      ares_addrinfo_hints hints{};
+      hints.ai_family = AF_UNSPEC;
+      hints.ai_flags = ARES_AI_NOSORT;
+      ares_getaddrinfo(channel_, host.c_str(), nullptr, &hints, &Channel::on_result, request_of(*query));
+      arm_timeout();
+    }
+    return query;
+  }
+
+  std::unique_ptr<Query> resolve_service(const std::string& name, ServiceCallback callback) {
+    auto query = std::make_unique<PendingQuery<ServiceAnswer>>(loop_.turn(), std::move(callback));
+    if (may_ask(name, *query)) {
+      ares_search(channel_, name.c_str(), kClassIn, kTypeSrv, &Channel::on_message, request_of(*query));
+      arm_timeout();
     }
     return query;
   }
 
  private:
-  void start(const std::string& host, PendingQuery& query) {
-    auto request = std::make_unique<Request>(Request{&query, &options_});
+  // False: the query has ended.
+  template <typename T>
+  bool may_ask(const std::string& name, PendingQuery<T>& query) {
+    if (name.empty() || name.find('\0') != std::string::npos) {
+      query.finish(std::unexpected(resolve_error(ARES_EBADNAME)));
+      return false;
+    }
+    if (status_ != ARES_SUCCESS) {
+      query.finish(std::unexpected(resolve_error(status_)));
+      return false;
+    }
+    return true;
+  }
+
+  // For c-ares to hold on to.
+  template <typename T>
+  Request<T>* request_of(PendingQuery<T>& query) {
+    auto request = std::make_unique<Request<T>>(&query, &options_);
     query.waits_for(request.get());
-    ares_addrinfo_hints hints{};
-    hints.ai_family = AF_UNSPEC;
-    hints.ai_flags = ARES_AI_NOSORT;
-    ares_getaddrinfo(channel_, host.c_str(), nullptr, &hints, &Channel::on_result, request.release());
-    arm_timeout();
+    return request.release();
   }
 
   static void on_result(void* argument, int status, int /*timeouts*/, ares_addrinfo* info) {
-    const std::unique_ptr<Request> request(static_cast<Request*>(argument));
+    const std::unique_ptr<Request<Answer>> request(static_cast<Request<Answer>*>(argument));
     if (request->query != nullptr) {
       request->query->finish(status == ARES_SUCCESS && info != nullptr
                                  ? to_answer(*info, *request->options)
                                  : Result<Answer>(std::unexpected(resolve_error(status))));
     }
     if (info != nullptr) ares_freeaddrinfo(info);
+  }
+
+  static void on_message(void* argument, int status, int /*timeouts*/, unsigned char* bytes, int size) {
+    const std::unique_ptr<Request<ServiceAnswer>> request(static_cast<Request<ServiceAnswer>*>(argument));
+    if (request->query == nullptr) return;
+    if (status != ARES_SUCCESS || bytes == nullptr) {
+      return request->query->finish(std::unexpected(resolve_error(status)));
+    }
+    auto answer = parse_service_answer({bytes, static_cast<std::size_t>(size)});
+    const ResolverOptions& options = *request->options;
+    if (answer) answer->ttl = std::clamp(answer->ttl, options.min_ttl, options.max_ttl);
+    request->query->finish(std::move(answer));
   }
 
   static void on_socket_state(void* argument, ares_socket_t fd, int readable, int writable) {
@@ -228,6 +357,11 @@ Resolver::~Resolver() = default;
 
 std::unique_ptr<Resolver::Query> Resolver::resolve(const std::string& host, Callback callback) {
   return channel_->resolve(host, std::move(callback));
+}
+
+std::unique_ptr<Resolver::Query> Resolver::resolve_service(const std::string& name,
+                                                           ServiceCallback callback) {
+  return channel_->resolve_service(name, std::move(callback));
 }
 
 }  // namespace remora::net

@@ -1,5 +1,5 @@
-// Host names to addresses, through c-ares on the loop: no thread, nothing blocks but the reading of
-// /etc/hosts.
+// Host names to addresses, and names of services to hosts (SRV, RFC 2782), through c-ares on the loop: no
+// thread, nothing blocks but the reading of /etc/hosts.
 //
 // /etc/hosts and the search domains of /etc/resolv.conf are honoured. IP literals and "localhost" never leave
 // the process (RFC 6761 section 6.3).
@@ -11,8 +11,10 @@
 // Thread: the loop's. Owner: whoever looks names up; the loop outlives it, and it outlives its queries.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,11 +40,37 @@ struct Answer {
   bool operator==(const Answer&) const = default;
 };
 
+// One SRV record.
+struct ServiceRecord {
+  std::string host;  // as c-ares writes names: without the last dot. What is in it is the server's affair
+  std::uint16_t port = 0;
+  std::uint16_t priority = 0;  // the lowest first
+  std::uint16_t weight = 0;    // among those of one priority
+
+  bool operator==(const ServiceRecord&) const = default;
+};
+
+struct ServiceAnswer {
+  std::vector<ServiceRecord> records;  // as the server orders them. Never empty
+  Duration ttl = 0us;                  // as above
+
+  bool operator==(const ServiceAnswer&) const = default;
+};
+
+// The SRV records of a whole DNS message (RFC 1035 section 4.1), and the shortest TTL of its answers, an
+// alias's included; not within any bounds yet. An error: it breaks off, or has none. A target "." says that
+// there is no such service (RFC 2782): it is none.
+Result<ServiceAnswer> parse_service_answer(std::span<const unsigned char> message);
+
 class Resolver final {
  public:
+  // So many are taken from one answer.
+  static constexpr std::size_t kServiceRecords = 1024;
+
   // Errors: kResolveFailed (no such name, or no address), kTimedOut (no server answered), kInvalid (not a
   // name).
   using Callback = std::move_only_function<void(Result<Answer>)>;
+  using ServiceCallback = std::move_only_function<void(Result<ServiceAnswer>)>;
 
   // A name being looked up. Destroying it cancels: the callback does not come. It may be destroyed in the
   // callback.
@@ -58,6 +86,8 @@ class Resolver final {
 
   // Starts looking up `host`. The callback comes once, never inside this call.
   [[nodiscard]] std::unique_ptr<Query> resolve(const std::string& host, Callback callback);
+  // The same for the SRV records of `name`. Their hosts are to be looked up by the caller.
+  [[nodiscard]] std::unique_ptr<Query> resolve_service(const std::string& name, ServiceCallback callback);
 
  private:
   class Channel;

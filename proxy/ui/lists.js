@@ -39,7 +39,7 @@ class Listeners {
 }
 
 const MOST_EVENTS = 256;
-const GOOD = new Set(["closed", "passing", "in_use", "ready", "resolved", "alive", "applied", "unchanged"]);
+const GOOD = new Set(["closed", "passing", "in_use", "ready", "resolved", "alive", "applied", "unchanged", "read"]);
 const WORRYING = new Set(["open", "failing", "ejected", "not_resolved", "dead", "conflict", "rejected"]);
 
 class Events {
@@ -66,10 +66,10 @@ class Events {
     const time = make("time", "quiet", showTime(event.time));
     time.dateTime = new Date(event.time * 1000).toISOString();
     time.title = time.dateTime;
-    const what = { process: "Remora", reload: "configuration", dns: "name " + event.endpoint, member: "member " + event.endpoint }[event.kind];
+    const what = { process: "Remora", reload: "configuration", dns: "name " + event.endpoint, file: "file " + event.endpoint, member: "member " + event.endpoint }[event.kind];
     const object = event.cluster === undefined ? what || event.kind : event.cluster + " " + (event.endpoint === "*" ? "(all endpoints)" : event.endpoint);
     const level = WORRYING.has(event.to) ? BAD : GOOD.has(event.to) ? OK : WARN;
-    const kind = { breaker: "breaker ", health_check: "check ", outlier: "", order: "", dns: "", member: "", reload: "", process: "" }[event.kind] || "";
+    const kind = { breaker: "breaker ", health_check: "check ", outlier: "", order: "", dns: "", file: "", member: "", reload: "", process: "" }[event.kind] || "";
     const change = make("span", "change " + level, SIGNS[level] + " " + kind + (event.from ? stateInWords(event.from) + " \u2192 " : "") + stateInWords(event.to));
     item.append(time, make("span", "", object), change, make("span", "reason quiet", reasonInWords(event.reason || "")));
     return item;

@@ -139,6 +139,13 @@ function clusterState(cluster) {
   return state;
 }
 
+// Of a source of endpoints that fails; "" while it waits for its first answer.
+function sourceWords(source) {
+  if (source.state !== "stale" && source.state !== "failing") return "";
+  const since = source.state === "stale" ? "the endpoints are from " + showSpan(source.answered_seconds_ago) + " ago" : "there was no answer yet";
+  return source.source + " " + source.name + " fails, " + since + ": " + source.error;
+}
+
 const MUCH = 0.05; // of the requests fail: worth a headline
 const LAG_MS = 250;
 
@@ -162,6 +169,10 @@ function findProblems(stats, model) {
   for (const cluster of stats.clusters) {
     const state = clusterState(cluster);
     if (state.text) add(state.level, cluster.name + ": " + state.text);
+    for (const source of cluster.sources || []) {
+      const text = sourceWords(source);
+      if (text) add(WARN, cluster.name + ": " + text);
+    }
     const level = errorLevel(cluster, model);
     const { errors } = model.numbers("c", cluster.name);
     if (level !== OK) add(level, cluster.name + ": " + showShare(errors) + " of the requests end with 5xx");

@@ -146,6 +146,15 @@ TEST_CASE("services and the search for them change without a restart") {
         std::vector<std::string>{"changed cluster b: discover", "removed endpoint 10.0.0.3:80 of cluster b"});
 }
 
+TEST_CASE("another source of endpoints is a change of the cluster, other DNS servers take a restart") {
+  const Config file = load(with("endpoints = [\"10.0.0.3:80\"]", "discover = { file = \"a.toml\" }"));
+  const Config other = load(with("endpoints = [\"10.0.0.3:80\"]", "discover = { file = \"b.toml\" }"));
+  CHECK(lines(file, other) == std::vector<std::string>{"changed cluster b: discover"});
+  const Config asking = load(with("", "[runtime]\nresolvers = [\"10.0.0.53:53\"]\n"));
+  CHECK(lines(load(with("", "")), asking) ==
+        std::vector<std::string>{"changed runtime: resolvers (takes effect at restart)"});
+}
+
 TEST_CASE("what changes in the mesh takes a restart, and no key is told") {
   const Config before = load(with("", "[mesh]\nnode = \"a\"\n"));
   const Config after = load(with("", R"([mesh]

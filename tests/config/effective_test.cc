@@ -360,6 +360,14 @@ TEST_CASE("services, and clusters that discover them, are a part of the effectiv
       "\"app\"\n");
 }
 
+TEST_CASE("other places where endpoints are found are a part of the effective configuration") {
+  for (const std::string found :
+       {"file = \"/e.toml\"", "dns = \"orders.test:80\"", "srv = \"_o._tcp.test\""}) {
+    round_trip("[runtime]\nresolvers = [\"[::1]:53\"]\n" + listener("") +
+               "[[cluster]]\nname = \"orders\"\ndiscover = { " + found + " }\n");
+  }
+}
+
 TEST_CASE("the mesh is a part of the effective configuration, and its key is not") {
   round_trip(top(kMesh));
   round_trip(top("[mesh]\nkey_file = \"/k\"\nadvertise = \"10.0.0.1\"\nprofile = \"wan\""));

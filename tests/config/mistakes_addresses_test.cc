@@ -229,9 +229,22 @@ const std::vector<Mistake> kOfServices{
     {cluster, "name = \"app\"\nendpoints = [\"a:1\"]\ndiscover = { swim = \"orders\" }\n[mesh]",
      "8: cluster.app.discover: a cluster has endpoints or discovers them, remove one"},
     {cluster, "name = \"app\"\ndiscover = { tags = [\"a,\"], port = 70000 }\n[mesh]",
-     R"(7: cluster.app.discover.swim: there is nothing to look for, write swim = "orders"
+     R"(7: cluster.app.discover.swim: there is nothing to look for, write swim = "orders", or file, dns or srv
 7: cluster.app.discover.tags#1: "a," does not fit into gossip, write 1 to 128 visible ASCII characters without , and ;
 7: cluster.app.discover.port: 70000 is out of range, write a whole number from 0 to 65535)"},
+    {cluster, "name = \"app\"\ndiscover = { file = \"orders.yaml\", tags = [\"a\"] }",
+     R"(7: cluster.app.discover.file: "orders.yaml" is neither TOML nor JSON by its name, let it end in .toml or .json
+7: cluster.app.discover.tags: only members of the mesh have it, remove it or use swim)"},
+    {cluster, "name = \"app\"\ndiscover = { dns = \"orders\" }",
+     R"(7: cluster.app.discover.dns: "orders" has no port, write "orders:80")"},
+    {cluster, "name = \"app\"\ndiscover = { dns = \"10.0.0.1:80\" }",
+     R"(7: cluster.app.discover.dns: "10.0.0.1:80" is an address and no name, write endpoints = ["10.0.0.1:80"])"},
+    {cluster, "name = \"app\"\ndiscover = { srv = \"_orders._tcp.test:80\" }",
+     R"(7: cluster.app.discover.srv: "_orders._tcp.test:80" has a port, which SRV records have themselves, write "_orders._tcp.test", or dns instead of srv)"},
+    {cluster, "name = \"app\"\ndiscover = { srv = \"\" }",
+     R"(7: cluster.app.discover.srv: "" is not a host name, write 1 to 253 characters)"},
+    {top, "[runtime]\nresolvers = [\"10.0.0.53\", \"dns.test:53\"]",
+     R"(2: runtime.resolvers#2: "dns.test:53" is no IP address, write "10.0.0.53", or "10.0.0.53:53" with a port)"},
 };
 
 const std::vector<Mistake> kOfTheMesh{

@@ -37,7 +37,7 @@ sample = "half")",
     {top, "[log]\nlevel = 3", R"(2: log.level: 3 is a number, write a string such as "info")"},
     {top, "runtime = 1",
      "1: runtime: 1 is a number, write a table with workers, drain_delay, drain_timeout, exit_with, zone, "
-     "watch"},
+     "watch, resolvers"},
     {top, "[runtime]\nexit_with = 42",
      R"(2: runtime.exit_with: 42 is a number, write a string such as "/run/app.pid")"},
     {top, "[runtime]\nexit_with = \"app.pid\"",

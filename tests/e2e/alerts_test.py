@@ -109,6 +109,7 @@ CASES = {
     "RemoraCertificateExpires": one("remora_tls_certificate_expiry_timestamp_seconds", f'{WHO},file="a"', 86400, 86400000),
     "RemoraTlsFilesRejected": one("remora_tls_files_rejected", WHO, 1, 0),
     "RemoraMeshSuspicionStorm": (suspicions(10), suspicions(30)),
+    "RemoraDiscoveryFails": one("remora_discovery_up", f'{APP},source="dns",name="a"', 0, 1),
     "RemoraDown": one("up", WHO, 0, 1),
 }
 

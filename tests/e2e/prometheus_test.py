@@ -134,6 +134,9 @@ consecutive_failures = 1
 open_for = "10m"
 max_open_for = "10m"
 fallback = {{ status = 200, body = "spare" }}
+[[cluster]]
+name = "found"
+discover = {{ dns = "localhost:1" }}
 """
 
 
@@ -141,7 +144,7 @@ CAUSED = {"RemoraBreakerOpen", "RemoraClusterBreakerOpen", "RemoraNoEndpoints", 
           "RemoraRetryBudgetExhausted", "RemoraReloadFailed", "RemoraErrorBudgetBurnsFast",
           "RemoraErrorBudgetBurnsSlowly", "RemoraCertificateExpires"}
 NOT_CAUSED = {"RemoraDown", "RemoraOverloaded", "RemoraPanic", "RemoraAcceptPaused", "RemoraLimitHit",
-              "RemoraFileDescriptors", "RemoraTlsFilesRejected"}
+              "RemoraFileDescriptors", "RemoraTlsFilesRejected", "RemoraDiscoveryFails"}
 
 
 class RealPrometheus(TestCase):

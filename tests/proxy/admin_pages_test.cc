@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/proxy/metrics_fixture.h"
+
 namespace remora::proxy {
 namespace {
 
@@ -342,6 +344,30 @@ TEST_CASE("what only workers still know comes last and is removed") {
     CHECK(gone.at(key) == nullptr);
   }
   CHECK(gone["endpoints"][0]["unavailable_because"] == "removed");
+}
+
+TEST_CASE("a cluster is shown with the sources of its endpoints, their age and errors") {
+  const std::vector<ClusterView> views = two_clusters();
+  const json sources = page({}, views)[0]["sources"];
+  REQUIRE(sources.size() == 2);
+  CHECK(sources[0]["source"] == "static");
+  CHECK(sources[0]["name"] == nullptr);
+  CHECK(sources[0]["answered_seconds_ago"] == nullptr);
+  CHECK(sources[1] == json{{"source", "dns"},
+                           {"name", "app.local"},
+                           {"state", "stale"},
+                           {"endpoints", 1},
+                           {"answered_seconds_ago", 90.0},
+                           {"failures", 4},
+                           {"last_error", "Domain name \x1bnot found"},
+                           {"failed_seconds_ago", 2.5}});
+  CHECK(clusters_text(views).starts_with(
+      "app\n"
+      "  static: good, 1 endpoint\n"
+      "  dns app.local: stale, 1 endpoint, answered 90s ago; failed 2s ago: Domain name ?not found\n"
+      "    10.0.0.1:3000  available\n"
+      "    10.0.0.2:3000  active_check\n"
+      "other\n"));
 }
 
 TEST_CASE("without clusters the page is an empty list") {

@@ -127,17 +127,13 @@ struct Pool {
   }
 
   // What "a" finds of this service: "10.0.0.2:80 alive, ...".
-  std::string finds(discovery::swim::WantedSettings wanted) {
-    config::Config config;
-    config.clusters.resize(2);
-    config.clusters[1].discover = std::move(wanted);
-    std::vector<std::vector<ResolvedEndpoint>> lists(2);
-    nodes["a"].gossip->add_endpoints(config, lists);
-    CHECK(lists[0].empty());
+  std::string finds(const discovery::swim::WantedSettings& wanted) {
+    const auto source = nodes["a"].gossip->source(wanted);
+    CHECK(source->view().endpoints == source->list().size());
     std::string all;
-    for (const ResolvedEndpoint& endpoint : lists[1]) {
-      CHECK(endpoint.name == endpoint.address.to_string());
-      all += (all.empty() ? "" : ", ") + endpoint.name + " " + to_string(endpoint.member);
+    for (const FoundEndpoint& found : source->list()) {
+      CHECK(found.endpoint.name == found.endpoint.address->to_string());
+      all += (all.empty() ? "" : ", ") + found.endpoint.name + " " + to_string(found.member);
     }
     return all;
   }

@@ -80,7 +80,7 @@ inline std::vector<WorkerReport> two_workers() {
 // One endpoint that is well, and one against which everything speaks; a cluster with a breaker of its own.
 inline std::vector<ClusterView> two_clusters() {
   EndpointView good;
-  good.address = "10.0.0.1:3000";
+  good.name = good.address = "10.0.0.1:3000";
   good.check = EndpointView::ActiveCheck{.state = health::Checker::State::kPassing,
                                          .last_reason = {},
                                          .failed_ago = {},
@@ -89,7 +89,7 @@ inline std::vector<ClusterView> two_clusters() {
                                          .failures = 2};
   good.outlier = EndpointView::Outlier{};
   EndpointView bad;
-  bad.address = "10.0.0.2:3000";
+  bad.name = bad.address = "10.0.0.2:3000";
   bad.why = health::Why::kActiveCheck;
   bad.check = good.check;
   bad.check->state = health::Checker::State::kFailing;
@@ -110,6 +110,20 @@ inline std::vector<ClusterView> two_clusters() {
   app.retry_budget_left = 30;
   app.ejections_suppressed = 3;
   app.endpoints = {good, bad};
+  app.sources = {SourceView{.kind = SourceView::Kind::kStatic,
+                            .name = {},
+                            .endpoints = 1,
+                            .answer_age = {},
+                            .failed_ago = {},
+                            .last_error = {}},
+                 SourceView{.kind = SourceView::Kind::kDns,
+                            .name = "app.local",
+                            .state = discovery::SourceRecord::State::kStale,
+                            .endpoints = 1,
+                            .answer_age = 90s,
+                            .failed_ago = 2500ms,
+                            .last_error = "Domain name \x1bnot found",
+                            .failures = 4}};
 
   ClusterView other;
   other.name = "other";

@@ -39,6 +39,19 @@ TEST_CASE("each source of health has its own series, and what became of them ano
   CHECK(text.find(R"(remora_health_checks_total{cluster="other")") == std::string::npos);
 }
 
+TEST_CASE("sources of endpoints have series, but for the configuration itself, which cannot fail") {
+  const std::string text = exposition(two_workers(), two_clusters(), process());
+  const std::string labels = R"({cluster="app",source="dns",name="app.local"} )";
+  CHECK(has_line(text, "remora_discovery_up" + labels + "0"));
+  CHECK(has_line(text, "remora_discovery_answer_age_seconds" + labels + "90"));
+  CHECK(has_line(text, "remora_discovery_endpoints" + labels + "1"));
+  CHECK(has_line(text, "remora_discovery_failures_total" + labels + "4"));
+  CHECK(text.find(R"(source="static")") == std::string::npos);
+  std::vector<ClusterView> views = two_clusters();
+  views[0].sources[1].state = discovery::SourceRecord::State::kGood;
+  CHECK(has_line(exposition({}, views, process()), "remora_discovery_up" + labels + "1"));
+}
+
 TEST_CASE("an endpoint is well for active checks only once it has passed one") {
   std::vector<ClusterView> views = two_clusters();
   views[0].endpoints[0].check->state = health::Checker::State::kUnknown;

@@ -86,6 +86,13 @@ TEST_CASE("what keeps endpoints from requests is said in words, with the first r
         std::vector<std::string>{"app: 1 of 1 endpoints on probation: breaker half_open"});
 }
 
+TEST_CASE("a source of endpoints that fails is said, even while all of them are well") {
+  TopStats now = one_cluster({endpoint("a")});
+  now.clusters[0].failing_sources = {"dns app.local fails, the endpoints are from 9 s ago: no answer"};
+  CHECK(texts(now) ==
+        std::vector<std::string>{"app: dns app.local fails, the endpoints are from 9 s ago: no answer"});
+}
+
 TEST_CASE("the worst comes first") {
   TopStats now = one_cluster({endpoint("a", "draining"), endpoint("b")});
   now.clusters.push_back(

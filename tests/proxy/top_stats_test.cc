@@ -30,6 +30,19 @@ std::string said(std::uint64_t good, std::uint64_t bad, Duration uptime) {
   view.endpoints[0].breaker_changed_ago = 12s;
   view.endpoints[0].breaker_opens_for = 3s;
   view.endpoints[0].last_failure = {.outcome = {breaker::Result::kConnectFailure, 0}, .ago = 1s};
+  view.sources.push_back({.kind = SourceView::Kind::kDns,
+                          .name = "app.local",
+                          .state = discovery::SourceRecord::State::kStale,
+                          .answer_age = 90s,
+                          .failed_ago = 1s,
+                          .last_error = "not \x1b[1mfound"});
+  view.sources.push_back(
+      {.kind = SourceView::Kind::kFile,
+       .name = "app.toml",
+       .state = bad > 0 ? discovery::SourceRecord::State::kFailing : discovery::SourceRecord::State::kGood,
+       .answer_age = {},
+       .failed_ago = {},
+       .last_error = "app.toml:1: no"});
   ProcessStatus status{
       .info = {}, .now = 1e9, .uptime = uptime, .not_ready_reason = {}, .last_event = 4, .pages = {}};
   status.info.version = "1.2.3";
@@ -54,6 +67,10 @@ TEST_CASE("what /stats says is understood") {
   CHECK(stats->rejected_because == "f:1: a; and 1 more");
   CHECK_FALSE(parse_top_stats(said(3, 0, 90s))->rejected_ago);
   REQUIRE(stats->clusters.size() == 1);
+  const std::string stale = "dns app.local fails, the endpoints are from 90 s ago: not \\x1b[1mfound";
+  CHECK(stats->clusters[0].failing_sources ==
+        std::vector<std::string>{stale, "file app.toml fails, there was no answer yet: app.toml:1: no"});
+  CHECK(parse_top_stats(said(3, 0, 90s))->clusters[0].failing_sources == std::vector<std::string>{stale});
   REQUIRE(stats->clusters[0].endpoints.size() == 1);
   const TopEndpoint& endpoint = stats->clusters[0].endpoints[0];
   CHECK(endpoint.address == "10.0.0.1:1");

@@ -29,9 +29,18 @@ struct DnsRecord {
   std::uint32_t ttl = 60;
 };
 
+struct DnsService {
+  std::string host;  // "" = the root
+  unsigned port = 0;
+  unsigned priority = 0;
+  unsigned weight = 0;
+  std::uint32_t ttl = 60;
+};
+
 // What the server knows of a name. Set before the server starts.
 struct DnsName {
   std::vector<DnsRecord> records;
+  std::vector<DnsService> services{};
   std::string alias_of;  // the records belong to this name, which a CNAME names
   std::uint32_t alias_ttl = 60;
   int code = 0;            // 3: NXDOMAIN, 2: SERVFAIL
@@ -186,6 +195,15 @@ class DnsServer final {
       if (truncated || type != (v6 ? 28U : 1U)) continue;
       put_record(records, owner, type, record.ttl,
                  {reinterpret_cast<const char*>(record.address.bytes().data()), v6 ? 16U : 4U});
+      ++count;
+    }
+    for (const auto& service : known.services) {
+      if (truncated || type != 33U) continue;
+      std::string data;
+      put16(data, service.priority);
+      put16(data, service.weight);
+      put16(data, service.port);
+      put_record(records, owner, type, service.ttl, data + wire_name(service.host));
       ++count;
     }
     std::string reply(query.substr(0, 2));

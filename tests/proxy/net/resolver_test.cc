@@ -16,6 +16,7 @@ using namespace remora::testing;
 using net::Answer;
 using net::Resolver;
 using net::ResolverOptions;
+using net::ServiceAnswer;
 
 namespace {
 
@@ -55,6 +56,25 @@ ErrorCode failure(DnsServer& server, const std::string& host) {
   REQUIRE_FALSE(result);
   CHECK_FALSE(result.error().detail.empty());
   return result.error().code;
+}
+
+Result<ServiceAnswer> look_up_service(DnsServer& server, const std::string& name) {
+  TcpWorld world;
+  Resolver resolver(world.loop(), ask(server.address()));
+  std::optional<Result<ServiceAnswer>> result;
+  const auto query = resolver.resolve_service(
+      name, [&result](Result<ServiceAnswer> answer) { result.emplace(std::move(answer)); });
+  REQUIRE(world.run_until([&] { return result.has_value(); }));
+  return std::move(*result);
+}
+
+// A message with one question and one SRV record.
+std::string service_message() {
+  std::string message("\x00\x01\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00", 12);
+  message += std::string("\x02_a\x00\x00\x21\x00\x01", 8);                         // the question: _a SRV IN
+  message += std::string("\xc0\x0c\x00\x21\x00\x01\x00\x00\x00\x1e\x00\x0a", 12);  // its name; 30 s; 10 bytes
+  message += std::string("\x00\x01\x00\x02\x00\x50\x01", 7) + "b\xc0\x0c";         // 1 2 80 b._a
+  return message;
 }
 
 DnsName name_of(std::vector<DnsRecord> records) {
@@ -160,6 +180,66 @@ TEST_SUITE("resolver") {
     REQUIRE(answer);
     CHECK(answer->addresses.size() == 200);
     CHECK(server.tcp_queries() >= 1);
+  }
+
+  TEST_CASE("a service has its records for the shortest TTL") {
+    DnsName orders;
+    orders.services = {{.host = "b.test", .port = 81, .priority = 10, .weight = 5, .ttl = 90},
+                       {.host = "a.test", .port = 80, .priority = 20, .weight = 0, .ttl = 30}};
+    DnsServer server({{"_orders._tcp.test", orders}});
+    const auto answer = look_up_service(server, "_orders._tcp.test.");
+    REQUIRE(answer);
+    CHECK(answer->ttl == 30s);
+    CHECK(answer->records ==
+          std::vector<net::ServiceRecord>{{.host = "b.test", .port = 81, .priority = 10, .weight = 5},
+                                          {.host = "a.test", .port = 80, .priority = 20, .weight = 0}});
+  }
+
+  TEST_CASE("a service that is not there, or not offered, is not resolved") {
+    DnsName refused;
+    refused.services = {{.host = ""}};
+    DnsServer server({{"_none._tcp.test", refused}, {"empty.test", {}}});
+    for (const char* name : {"_none._tcp.test.", "empty.test.", "gone.test."}) {
+      CAPTURE(name);
+      const auto answer = look_up_service(server, name);
+      REQUIRE_FALSE(answer);
+      CHECK(answer.error().code == ErrorCode::kResolveFailed);
+    }
+    CHECK(look_up_service(server, "").error().code == ErrorCode::kInvalid);
+  }
+
+  TEST_CASE("an answer of many records is fetched over TCP") {
+    DnsName many;
+    for (unsigned i = 0; i < 300; ++i) many.services.push_back({.host = "h.test", .port = 1 + i});
+    many.truncated = true;
+    DnsServer server({{"many.test", many}});
+    CHECK(look_up_service(server, "many.test.").value().records.size() == 300);
+    CHECK(server.tcp_queries() == 1);
+  }
+
+  TEST_CASE("a message that breaks off anywhere has no services") {
+    const std::string whole = service_message();
+    const auto parse = [](const std::string& bytes) {
+      return net::parse_service_answer({reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
+    };
+    const auto answer = parse(whole);
+    REQUIRE(answer);
+    CHECK(answer->ttl == 30s);
+    CHECK(answer->records ==
+          std::vector<net::ServiceRecord>{{.host = "b._a", .port = 80, .priority = 1, .weight = 2}});
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      CAPTURE(size);
+      CHECK_FALSE(parse(whole.substr(0, size)));
+    }
+    // Whatever a byte is changed to, what comes of it is within the message.
+    for (std::size_t at = 0; at < whole.size(); ++at) {
+      for (int value = 0; value < 256; ++value) {
+        std::string changed = whole;
+        changed[at] = static_cast<char>(value);
+        const auto parsed = parse(changed);
+        if (parsed) CHECK(parsed->records.size() == 1);
+      }
+    }
   }
 
   TEST_CASE("a destroyed query does not call back") {
