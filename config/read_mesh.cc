@@ -19,7 +19,6 @@ constexpr std::array kProfiles{Words{"lan", Profile::kLan}, Words{"wan", Profile
 
 constexpr std::string_view kKeyRemedy = "write one that `head -c 32 /dev/urandom | base64` prints";
 constexpr std::size_t kLongestLabel = 255;
-constexpr std::size_t kAnnounced = 512;
 
 discovery::swim::Settings settings_of(Profile profile) {
   switch (profile) {
@@ -153,10 +152,16 @@ void read_services(const TableReader& reader, Draft& draft, Mesh& mesh) {
     }
     all.push_back(mesh.services.back().service);
   }
-  if (const auto bytes = discovery::swim::announced_bytes(all); bytes > kAnnounced) {
-    reader.problem("service", fmt::format("a member can say {} bytes of itself, these services take {}, "
+  using discovery::swim::kSetBytes;
+  using discovery::swim::kSetServices;
+  if (all.size() > kSetServices) {
+    reader.problem("service",
+                   fmt::format("a member announces {} services at most, these are {}, leave some out",
+                               kSetServices, all.size()));
+  } else if (const auto bytes = discovery::swim::announced_bytes(all); bytes > kSetBytes) {
+    reader.problem("service", fmt::format("a member can say {} bytes of its services, these take {}, "
                                           "shorten names and tags or leave some out",
-                                          kAnnounced, bytes));
+                                          kSetBytes, bytes));
   }
 }
 

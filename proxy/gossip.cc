@@ -28,6 +28,13 @@ std::string describe(Change change, std::string_view source) {
   }
 }
 
+// As it goes over a stream.
+std::string user_message(std::string_view bytes) {
+  std::string message;
+  encode_user_header(static_cast<std::uint32_t>(bytes.size()), message);
+  return message.append(bytes);
+}
+
 // "" = no event: nobody's state has changed.
 std::string_view state_after(Change change) {
   switch (change) {
@@ -61,7 +68,7 @@ Gossip::Gossip(Env& env, const config::Mesh& settings, std::uint64_t seed, Ways 
                    look_for_company();
                    ways_.settled();
                  }}),
-      meta_(encode_tags(discovery::swim::announce({}))),
+      meta_(announcement({}).meta),
       nonces_(seed),
       nonce_prefix_(nonces_.next()) {}
 
@@ -111,9 +118,10 @@ void Gossip::start() {
 }
 
 void Gossip::announce(const std::vector<ServiceSettings>& services) {
-  std::string meta = encode_tags(discovery::swim::announce(services));
-  if (meta == meta_ || leaving_) return;
-  meta_ = std::move(meta);
+  Announcement said = announcement(services);
+  if (said.meta == meta_ || leaving_) return;
+  meta_ = std::move(said.meta);
+  set_ = std::move(said.set);
   if (membership_ == nullptr) return;
   std::string names;
   for (const ServiceSettings& service : services) names += (names.empty() ? "" : " ") + service.name;
@@ -129,9 +137,11 @@ EndpointSource::List Gossip::find(const WantedSettings& wanted) const {
   membership_->each([&](const Member& member) {
     if (&member == &membership_->self()) return;
     if (member.state != State::kAlive && member.state != State::kSuspect) return;
+    const bool elsewhere = set_digest(member.meta).has_value();
+    const Tags* set = elsewhere ? sets_.find(member.name) : nullptr;
     // Most of a large pool serve something else; they need not be decoded.
-    if (!member.meta.contains(wanted.service)) return;
-    auto service = find_service(decode_tags(member.meta), wanted);
+    if (elsewhere ? set == nullptr : !member.meta.contains(wanted.service)) return;
+    auto service = find_service(set != nullptr ? *set : decode_tags(member.meta), wanted);
     if (!service) return;
     Address address = to_address(member.peer);
     address.set_port(service->port);
@@ -155,7 +165,7 @@ EndpointSource::List Gossip::find(const WantedSettings& wanted) const {
   return list;
 }
 
-std::unique_ptr<EndpointSource> Gossip::source(const WantedSettings& wanted) const {
+std::unique_ptr<EndpointSource> Gossip::source(const WantedSettings& wanted) {
   class Service final : public EndpointSource {
    public:
     Service(const Gossip& gossip, const WantedSettings& wanted) : gossip_(gossip), wanted_(wanted) {}
@@ -173,11 +183,30 @@ std::unique_ptr<EndpointSource> Gossip::source(const WantedSettings& wanted) con
     const Gossip& gossip_;
     const WantedSettings& wanted_;
   };
+  if (!std::exchange(following_, true)) env_.wheel.arm(sets_timer_, env_.now());
   return std::make_unique<Service>(*this, wanted);
+}
+
+// Asks those whose sets are not known yet, or have changed.
+void Gossip::fetch_sets() {
+  if (!following_ || membership_ == nullptr || leaving_) return;
+  std::vector<ServiceSets::Announced> members;
+  membership_->each([&](const Member& member) {
+    if (&member == &membership_->self()) return;
+    if (member.state != State::kAlive && member.state != State::kSuspect) return;
+    if (const auto digest = set_digest(member.meta)) members.push_back({member.name, *digest});
+  });
+  sets_.update(members, env_.now());
+  while (const auto name = sets_.next(env_.now())) {
+    dial({.to = to_address(membership_->find(*name)->peer), .set_of = *name});
+  }
+  const TimePoint again = sets_.next_wakeup();
+  if (again != TimePoint::max()) env_.wheel.arm(sets_timer_, again);
 }
 
 void Gossip::tell_changed() {
   look_for_company();
+  fetch_sets();
   ways_.changed();
 }
 
@@ -255,10 +284,29 @@ void Gossip::dial(GossipStream::Purpose purpose) {
 
 std::string Gossip::on_stream_open(GossipStream& stream) {
   const GossipStream::Purpose& purpose = stream.purpose();
+  std::string message = purpose.ping;
+  if (!purpose.set_of.empty()) {
+    message = user_message(kSetRequest);
+  } else if (message.empty()) {
+    message = membership_->state(purpose.join);
+  }
   std::string sealed;
-  wire_.seal_stream(purpose.ping.empty() ? membership_->state(purpose.join) : purpose.ping, true, nonce(),
-                    sealed);
+  wire_.seal_stream(message, true, nonce(), sealed);
   return sealed;
+}
+
+// The answer, or "".
+std::string Gossip::on_user_stream(GossipStream& stream, std::string_view message) {
+  if (stream.accepted() && message == kSetRequest) {
+    return set_.empty() ? std::string() : user_message(set_answer(set_));
+  }
+  const std::string& member = stream.purpose().set_of;
+  if (member.empty()) {
+    on_user(message);
+  } else if (sets_.on_answer(member, read_set_answer(message), env_.now())) {
+    changed_ = true;
+  }
+  return {};
 }
 
 std::string Gossip::on_stream_message(GossipStream& stream, const StreamMessage& message) {
@@ -278,7 +326,7 @@ std::string Gossip::on_stream_message(GossipStream& stream, const StreamMessage&
         join_.on_result(stream.purpose().to, merged, "its versions and ours exclude each other");
       break;
     }
-    case MessageType::kUser: on_user(message.bytes); break;
+    case MessageType::kUser: answer = on_user_stream(stream, message.bytes); break;
     case MessageType::kError:
       if (!stream.accepted()) join_.on_result(stream.purpose().to, false, message.bytes);
       break;
@@ -292,7 +340,10 @@ std::string Gossip::on_stream_message(GossipStream& stream, const StreamMessage&
 
 void Gossip::on_stream_over(GossipStream& stream, std::string_view problem) {
   if (!problem.empty()) ++counted_.streams_failed;
-  if (!stream.accepted()) {
+  if (const std::string& member = stream.purpose().set_of; !member.empty()) {
+    sets_.on_answer(member, std::nullopt, env_.now());  // the same
+    env_.wheel.arm(sets_timer_, env_.now());
+  } else if (!stream.accepted()) {
     join_.on_result(stream.purpose().to, false, problem);  // unless it is answered already
   } else if (accepted_-- == kAccepted) {
     listener_->resume();

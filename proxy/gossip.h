@@ -27,6 +27,7 @@
 #include "discovery/swim/membership.h"
 #include "discovery/swim/serf.h"
 #include "discovery/swim/service.h"
+#include "discovery/swim/service_sets.h"
 #include "proxy/endpoint_source.h"
 #include "proxy/env.h"
 #include "proxy/event_ring.h"
@@ -76,8 +77,9 @@ class Gossip final : private discovery::swim::Effects,
   // Who serves it: alive, or suspected; by address, each once. Not ourselves: a request that came back to
   // this process would look like a loop (Via), and be refused.
   EndpointSource::List find(const discovery::swim::WantedSettings& wanted) const;
-  // The same as a source. Good while anybody else is there.
-  std::unique_ptr<EndpointSource> source(const discovery::swim::WantedSettings& wanted) const;
+  // The same as a source. Good while anybody else is there. From the first on, sets of services that are too
+  // large for metadata are asked for.
+  std::unique_ptr<EndpointSource> source(const discovery::swim::WantedSettings& wanted);
 
   // The first attempt to find the pool has ended, well or not.
   bool settled() const { return join_.settled(); }
@@ -117,6 +119,8 @@ class Gossip final : private discovery::swim::Effects,
   void on_goodbye();
   void tell_changed();
   void look_for_company();
+  void fetch_sets();
+  std::string on_user_stream(GossipStream& stream, std::string_view message);
 
   Env& env_;
   const config::Mesh settings_;
@@ -133,6 +137,7 @@ class Gossip final : private discovery::swim::Effects,
   std::size_t accepted_ = 0;
   std::size_t held_ = 0;
   std::string meta_;      // as announced
+  std::string set_;       // what others ask for; "" = meta_ says all
   bool changed_ = false;  // in this call of the membership
 
   Random nonces_;
@@ -147,6 +152,8 @@ class Gossip final : private discovery::swim::Effects,
   breaker::TokenBucket log_lines_{{.requests = 20, .per = 1s, .burst = 200}};
   std::uint64_t log_lines_left_out_ = 0;
   bool remember_failed_ = false;
+  bool following_ = false;  // somebody looks for services
+  discovery::swim::ServiceSets sets_;
   bool leaving_ = false;
   discovery::SourceRecord company_;  // answered: somebody else is there; failed: nobody is
   std::function<void()> left_;
@@ -154,6 +161,7 @@ class Gossip final : private discovery::swim::Effects,
   MemberTimer<Gossip, &Gossip::remember> remember_timer_{*this};
   MemberTimer<Gossip, &Gossip::on_goodbye> goodbye_timer_{*this};
   MemberTimer<Gossip, &Gossip::tell_changed> tell_timer_{*this};
+  MemberTimer<Gossip, &Gossip::fetch_sets> sets_timer_{*this};
 };
 
 }  // namespace remora::proxy

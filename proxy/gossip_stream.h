@@ -1,4 +1,5 @@
-// One connection of the gossip: a ping where UDP does not get through, or the exchange of whole states.
+// One connection of the gossip: a ping where UDP does not get through, the exchange of whole states, or a
+// question for a set of services.
 //
 //   dialled     connecting -> open: our message goes -> the peer's answer -> over
 //   accepted    the peer's message -> our answer goes -> the peer closes -> over
@@ -40,8 +41,9 @@ class GossipStream final : private net::Stream::Events {
   // What a dialled one is for.
   struct Purpose {
     Address to;
-    std::string ping = {};  // encoded; "" = an exchange of states
-    bool join = false;      // of the exchange
+    std::string ping = {};    // encoded; "" = an exchange of states
+    bool join = false;        // of the exchange
+    std::string set_of = {};  // the member whose set of services is asked for; "" = none is
   };
 
   GossipStream(Env& env, const discovery::swim::Wire& wire, Host& host, Purpose purpose, Duration patience);

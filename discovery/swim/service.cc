@@ -1,8 +1,11 @@
 #include "discovery/swim/service.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <optional>
+
+#include "discovery/swim/message.h"
 
 namespace remora::discovery::swim {
 
@@ -12,6 +15,9 @@ constexpr std::string_view kMark = "remora";
 constexpr std::string_view kVersion = "1";
 constexpr std::string_view kService = "svc:";
 constexpr std::uint32_t kHeaviest = 65535;
+constexpr std::string_view kElsewhere = "svc+";
+constexpr std::string_view kSetAnswer = "\xffremora1=";
+constexpr std::size_t kDigestDigits = 16;
 
 std::optional<std::uint32_t> number(std::string_view text, std::uint32_t most) {
   std::uint32_t value = 0;
@@ -98,6 +104,45 @@ Tags announce(const std::vector<ServiceSettings>& services) {
 
 std::size_t announced_bytes(const std::vector<ServiceSettings>& services) {
   return encode_tags(announce(services)).size();
+}
+
+Announcement announcement(const std::vector<ServiceSettings>& services) {
+  std::string all = encode_tags(announce(services));
+  if (all.size() <= kMetaBytes) return {.meta = std::move(all)};
+  std::string digits(kDigestDigits, '0');
+  std::array<char, kDigestDigits> hex{};
+  const auto end = std::to_chars(hex.data(), hex.data() + hex.size(), digest_of(all), 16).ptr;
+  std::copy_backward(hex.data(), end, digits.data() + digits.size());
+  return {.meta = encode_tags(
+              {{std::string(kMark), std::string(kVersion)}, {std::string(kElsewhere), std::move(digits)}}),
+          .set = std::move(all)};
+}
+
+std::optional<std::uint64_t> set_digest(std::string_view meta) {
+  if (!meta.contains(kElsewhere)) return std::nullopt;
+  const Tags tags = decode_tags(meta);
+  const std::string* digits = value_of(tags, kElsewhere);
+  if (digits == nullptr || digits->size() != kDigestDigits || value_of(tags, kMark) == nullptr) {
+    return std::nullopt;
+  }
+  std::uint64_t digest = 0;
+  const auto [end, error] = std::from_chars(digits->data(), digits->data() + digits->size(), digest, 16);
+  if (error != std::errc{} || end != digits->data() + digits->size()) return std::nullopt;
+  return digest;
+}
+
+// FNV-1a: it tells sets apart. Whoever could forge one could announce it.
+std::uint64_t digest_of(std::string_view set) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : set) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+std::string set_answer(std::string_view set) { return std::string(kSetAnswer) + std::string(set); }
+
+std::optional<std::string_view> read_set_answer(std::string_view message) {
+  if (!message.starts_with(kSetAnswer) || message.size() > kSetAnswer.size() + kSetBytes) return std::nullopt;
+  return message.substr(kSetAnswer.size());
 }
 
 std::optional<ServiceSettings> find_service(const Tags& tags, const WantedSettings& wanted) {

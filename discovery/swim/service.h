@@ -6,6 +6,14 @@
 //
 // What a reader does not know between two semicolons it skips; so later versions may say more.
 //
+// A set that is larger goes by user messages. Its member announces only a digest of it,
+//
+//   svc+       = "9f86d081884c7d65"
+//
+// and whoever needs it and has another one or none asks that member, over a stream, with a user message, and
+// is answered by another: kRequest, and kAnswer with the set, which is written as metadata is. No Serf agent
+// ever gets one of these.
+//
 // Pure; any thread.
 #pragma once
 
@@ -33,8 +41,27 @@ struct ServiceSettings {
 constexpr bool fits_service(char c) { return c > 0x20 && c < 0x7f && c != ';' && c != ','; }
 
 Tags announce(const std::vector<ServiceSettings>& services);
-// As metadata.
+// As metadata, or as a set.
 std::size_t announced_bytes(const std::vector<ServiceSettings>& services);
+
+constexpr std::size_t kSetBytes = std::size_t{64} << 10U;
+constexpr std::size_t kSetServices = 255;
+
+struct Announcement {
+  std::string meta;
+  std::string set = {};  // "" = all of it is in the metadata
+};
+Announcement announcement(const std::vector<ServiceSettings>& services);
+
+// The digest in a member's metadata; nullopt: it has no set besides.
+std::optional<std::uint64_t> set_digest(std::string_view meta);
+std::uint64_t digest_of(std::string_view set);
+
+// User messages, without the type byte of memberlist's.
+constexpr std::string_view kSetRequest = "\xffremora1?";
+std::string set_answer(std::string_view set);
+// nullopt: it is none.
+std::optional<std::string_view> read_set_answer(std::string_view message);
 
 // What to look for.
 struct WantedSettings {

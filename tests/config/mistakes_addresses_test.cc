@@ -201,6 +201,16 @@ namespace {
 
 const std::string kServe = "[mesh]\n[[mesh.service]]\n";
 
+std::string many_services(int count, int tags) {
+  std::string text;
+  for (int i = 0; i < count; ++i) {
+    text += "[[mesh.service]]\nname = \"s" + std::to_string(i) + "\"\nport = 80\ntags = [";
+    for (int tag = 0; tag < tags; ++tag) text += "\"" + std::string(128, 't') + "\", ";
+    text += "]\n";
+  }
+  return text;
+}
+
 const std::vector<Mistake> kOfServices{
     {top, kServe + "port = 0",
      R"(2: mesh.service#1.name: a service needs a name, write name = "orders"
@@ -218,11 +228,11 @@ const std::vector<Mistake> kOfServices{
      R"(5: mesh.service#1.cluster: cluster "app" has no [cluster.health_check], so nothing would ever withdraw the service, add one or remove this key)"},
     {top, kServe + "name = \"s\"\nport = 1\ncluster = \"ap\"",
      R"(5: mesh.service#1.cluster: there is no cluster "ap", did you mean "app"?)"},
-    {top,
-     kServe + "name = \"" + std::string(120, 'n') + "\"\nport = 1\ntags = [\"" + std::string(128, 'a') +
-         "\", \"" + std::string(128, 'b') + "\", \"" + std::string(120, 'c') + "\"]",
-     "2: mesh.service: a member can say 512 bytes of itself, these services take 523, shorten names and tags "
-     "or "
+    {top, "[mesh]\n" + many_services(256, 1),
+     "2: mesh.service: a member announces 255 services at most, these are 256, leave some out"},
+    {top, "[mesh]\n" + many_services(200, 3),
+     "2: mesh.service: a member can say 65536 bytes of its services, these take 80503, shorten names and "
+     "tags or "
      "leave some out"},
     {cluster, "name = \"app\"\ndiscover = { swim = \"orders\" }",
      "7: cluster.app.discover: this looks for endpoints in the mesh, and there is none, add [mesh]"},

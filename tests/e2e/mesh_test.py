@@ -129,7 +129,8 @@ class Mesh(TestCase):
 class Services(TestCase):
     """`a` asks for a service; the sidecars of `b` and `c` serve it while their applications are well."""
 
-    def sidecar(self, node, number, seed, app):
+    def sidecar(self, node, number, seed, app, others=0):
+        """`others`: so many more services, which others do not ask for."""
         port = free_port(f"127.0.0.{number}")
         return self.remora(f"""
 [admin]
@@ -152,6 +153,7 @@ name = "orders"
 port = {port}
 cluster = "app"
 tags = ["{node}"]
+{"".join(f'[[mesh.service]]{chr(10)}name = "other-{i}"{chr(10)}port = {i + 1}{chr(10)}' for i in range(others))}
 {QUICK}
 """), f"127.0.0.{number}:{port}"
 
@@ -175,7 +177,7 @@ discover = { swim = "orders" }
         self.assertEqual(503, fetch(a.address("in")).status)  # nobody serves it yet
         apps = {name: self.backend(named(name)) for name in "bc"}
         b, b_address = self.sidecar("b", 42, seed, apps["b"])
-        c, c_address = self.sidecar("c", 43, seed, apps["c"])
+        c, c_address = self.sidecar("c", 43, seed, apps["c"], others=100)  # more than fit into the metadata of a member
         eventually(lambda: self.found(a) == {b_address, c_address}, "both are found", PATIENCE)
         self.assertEqual({(200, b"b"), (200, b"c")}, self.asks(a))
         self.assertRegex(run_remora("members", "--admin", show_address(a.admin_address())).stdout, "(?m)^b .*svc:orders=[0-9]+;t=b")

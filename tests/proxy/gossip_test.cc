@@ -467,6 +467,47 @@ TEST_CASE("services are found while they are announced, by those who suspect the
   CHECK(pool.finds({.service = "web", .tags = {}}).empty());
 }
 
+TEST_CASE("services that do not fit into metadata are asked for, and followed as others are") {
+  Pool pool;
+  pool.start(3);
+  const discovery::swim::WantedSettings orders{.service = "orders", .tags = {}};
+  std::vector<discovery::swim::ServiceSettings> many;
+  for (int i = 0; i < 100; ++i) {
+    many.push_back({.name = "other-" + std::to_string(i), .port = 81, .tags = {std::string(100, 't')}});
+  }
+  auto with_orders = many;
+  with_orders.push_back({.name = "orders", .port = 80, .tags = {"blue"}});
+  pool.nodes["b"].gossip->announce(with_orders);
+  pool.run_for(2s);
+  CHECK(pool.finds(orders).empty());  // nobody has looked for any yet
+  pool.run_for(1s);
+  CHECK(pool.finds(orders) == "10.0.0.2:80 alive");
+  CHECK(pool.finds({.service = "other-99", .tags = {}}) == "10.0.0.2:81 alive");
+  CHECK(pool.network.stream_count() == 0);
+
+  pool.nodes["b"].gossip->announce(many);
+  pool.run_for(1s);
+  CHECK(pool.finds(orders).empty());
+  CHECK(pool.finds({.service = "other-99", .tags = {}}) == "10.0.0.2:81 alive");
+
+  // It cannot be asked: what it said last stays, until it can.
+  pool.network.at(address("10.0.0.2:7946")).connect = remora::testing::AddressKnobs::Connect::kRefuse;
+  pool.nodes["b"].gossip->announce(with_orders);
+  pool.run_for(3s);
+  CHECK(pool.finds(orders).empty());
+  CHECK(pool.finds({.service = "other-99", .tags = {}}) == "10.0.0.2:81 alive");
+  CHECK(pool.nodes["a"].gossip->numbers().streams_failed > 0);
+  pool.network.at(address("10.0.0.2:7946")).connect = remora::testing::AddressKnobs::Connect::kAccept;
+  pool.run_for(10s);
+  CHECK(pool.finds(orders) == "10.0.0.2:80 alive");
+
+  // Few enough again.
+  pool.nodes["b"].gossip->announce({{.name = "orders", .port = 82}});
+  pool.run_for(1s);
+  CHECK(pool.finds(orders) == "10.0.0.2:82 alive");
+  CHECK(pool.finds({.service = "other-99", .tags = {}}).empty());
+}
+
 TEST_CASE("members are shown as JSON, and as text that no peer can make a terminal obey") {
   const MeshView mesh{.node = "a",
                       .address = "10.0.0.1:7946",

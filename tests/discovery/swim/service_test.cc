@@ -3,7 +3,12 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <vector>
 
+#include "discovery/swim/service_sets.h"
+#include "tests/support/start.h"
+
+using namespace remora;
 using namespace remora::discovery::swim;
 
 namespace {
@@ -66,4 +71,101 @@ TEST_CASE("a plain Serf agent is a service by its tags") {
                      {.service = "web", .tags = {}, .role_tag = "app", .port_tag = "http"})
             .value()
             .port == 81);
+}
+
+TEST_CASE("a set that does not fit is announced by its digest, and goes by user messages") {
+  CHECK(announcement(kServices).set.empty());
+  CHECK(announcement(kServices).meta == encode_tags(announce(kServices)));
+  CHECK_FALSE(set_digest(announcement(kServices).meta));
+  Services many;
+  for (int i = 0; i < 200; ++i) {
+    many.push_back({.name = "service-" + std::to_string(i), .port = 80, .tags = {std::string(60, 't')}});
+  }
+  const Announcement large = announcement(many);
+  CHECK(large.meta.size() < 64);
+  CHECK(large.set.size() == announced_bytes(many));
+  CHECK(set_digest(large.meta) == digest_of(large.set));
+  CHECK(read_set_answer(set_answer(large.set)) == large.set);
+  CHECK(find(decode_tags(large.set), "service-199") == Services{many[199]});
+  CHECK(find(decode_tags(large.meta), "service-199").empty());
+  many.pop_back();
+  CHECK(announcement(many).meta != large.meta);
+}
+
+TEST_CASE("what only looks like a digest or an answer is none") {
+  for (const char* digits : {"", "0", "00000000000000g0", "0000000000000000 ", "-000000000000001"}) {
+    CAPTURE(digits);
+    CHECK_FALSE(set_digest(encode_tags({{"remora", "1"}, {"svc+", digits}})));
+  }
+  CHECK_FALSE(set_digest(encode_tags({{"svc+", "0000000000000001"}})));  // no Remora
+  CHECK(set_digest(encode_tags({{"remora", "1"}, {"svc+", "00000000000000ff"}})) == 255);
+  CHECK_FALSE(read_set_answer(kSetRequest));
+  CHECK_FALSE(read_set_answer(""));
+  CHECK_FALSE(read_set_answer(set_answer(std::string(kSetBytes + 1, 'x'))));
+}
+
+TEST_CASE("sets are asked for once each, some at a time, and again after a failure") {
+  ServiceSets sets;
+  std::vector<ServiceSets::Announced> members;
+  const std::string set = encode_tags(announce(kServices));
+  for (int i = 0; i < 20; ++i) members.push_back({"m" + std::to_string(i), digest_of(set)});
+  CHECK(sets.next_wakeup() == TimePoint::max());
+  sets.update(members, kStart);
+  CHECK(sets.next_wakeup() == kStart);
+  std::vector<std::string> asked;
+  while (const auto member = sets.next(kStart)) asked.push_back(*member);
+  REQUIRE(asked.size() == ServiceSets::kAtOnce);
+  CHECK(sets.next_wakeup() == TimePoint::max());
+  CHECK(sets.on_answer(asked[0], set, kStart));
+  CHECK_FALSE(sets.on_answer(asked[0], set, kStart));  // twice
+  REQUIRE(sets.find(asked[0]) != nullptr);
+  CHECK(find(*sets.find(asked[0]), "orders").size() == 1);
+  CHECK(sets.next(kStart));  // somebody else's turn
+  // One that fails, or says something else than it announces, waits longer each time.
+  sets.update({{asked[1], digest_of(set)}}, kStart);
+  TimePoint now = kStart;
+  for (const Duration wait : {500ms, 1000ms, 2000ms, 4000ms, 8000ms, 16000ms, 30000ms, 30000ms}) {
+    CHECK_FALSE(
+        sets.on_answer(asked[1], wait == 1s ? std::optional<std::string_view>("other") : std::nullopt, now));
+    CHECK(sets.find(asked[1]) == nullptr);
+    CHECK(sets.next_wakeup() == now + wait);
+    CHECK_FALSE(sets.next(now + wait - 1ms));
+    now += wait;
+    CHECK(sets.next(now) == asked[1]);
+  }
+}
+
+TEST_CASE("a set stays in use until its successor is here, and goes with its member") {
+  ServiceSets sets;
+  const std::string before = encode_tags(announce({kServices[0]}));
+  const std::string after = encode_tags(announce({kServices[1]}));
+  sets.update({{"a", digest_of(before)}}, kStart);
+  REQUIRE(sets.next(kStart) == "a");
+  CHECK(sets.on_answer("a", before, kStart));
+  sets.update({{"a", digest_of(after)}}, kStart + 1s);
+  REQUIRE(sets.find("a") != nullptr);
+  CHECK(find(*sets.find("a"), "orders").size() == 1);
+  REQUIRE(sets.next(kStart + 1s) == "a");
+  CHECK_FALSE(sets.on_answer("a", before, kStart + 1s));  // it was on its way when the news came
+  CHECK(find(*sets.find("a"), "orders").size() == 1);
+  REQUIRE(sets.next(kStart + 2s) == "a");
+  CHECK(sets.on_answer("a", after, kStart + 2s));
+  CHECK(find(*sets.find("a"), "orders").empty());
+  CHECK(find(*sets.find("a"), "web").size() == 1);
+  sets.update({}, kStart + 3s);
+  CHECK(sets.find("a") == nullptr);
+  CHECK_FALSE(sets.on_answer("a", after, kStart + 3s));
+}
+
+TEST_CASE("all sets together are bounded") {
+  ServiceSets sets;
+  const std::string large(kSetBytes, 'x');
+  std::vector<ServiceSets::Announced> members;
+  for (std::size_t i = 0; i < ServiceSets::kTotal / kSetBytes + 10; ++i) {
+    members.push_back({"m" + std::to_string(i), digest_of(large)});
+  }
+  sets.update(members, kStart);
+  std::size_t held = 0;
+  while (const auto member = sets.next(kStart)) held += sets.on_answer(*member, large, kStart) ? 1U : 0U;
+  CHECK(held == ServiceSets::kTotal / kSetBytes);
 }
