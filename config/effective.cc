@@ -42,6 +42,7 @@ void write_process(TomlWriter& out, const Config& config) {
   out.text("zone", config.runtime.zone);
   out.boolean("watch", config.runtime.watch);
   std::vector<std::string> resolvers;
+  resolvers.reserve(config.runtime.resolvers.size());
   for (const Address& server : config.runtime.resolvers) resolvers.push_back(server.to_string());
   out.list("resolvers", resolvers);
   out.table("overload");

@@ -24,6 +24,7 @@ std::string counted(std::size_t n, bool services) {
 
 EndpointSource::List endpoints_of(const std::vector<Address>& addresses) {
   EndpointSource::List list;
+  list.reserve(addresses.size());
   for (const Address& address : addresses) {
     list.emplace_back();
     list.back().endpoint.address = address;
@@ -36,6 +37,7 @@ EndpointSource::List endpoints_of(const std::vector<Address>& addresses) {
 EndpointSource::List endpoints_of(const std::vector<net::ServiceRecord>& records) {
   EndpointSource::List list;
   std::vector<std::uint16_t> priorities;
+  priorities.reserve(records.size());
   for (const net::ServiceRecord& record : records) priorities.push_back(record.priority);
   std::ranges::sort(priorities);
   priorities.erase(std::ranges::unique(priorities).begin(), priorities.end());

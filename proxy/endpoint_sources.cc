@@ -17,6 +17,7 @@ class StaticSource final : public EndpointSource {
 
   List list() const override {
     List list;
+    list.reserve(endpoints_.size());
     for (const config::Endpoint& endpoint : endpoints_) list.push_back({.endpoint = endpoint});
     return list;
   }
@@ -265,6 +266,7 @@ std::vector<SourceView> EndpointSources::view(const config::Cluster& cluster) co
 
 std::vector<std::vector<SourceView>> EndpointSources::view(const config::Config& config) const {
   std::vector<std::vector<SourceView>> views;
+  views.reserve(config.clusters.size());
   for (const config::Cluster& cluster : config.clusters) views.push_back(view(cluster));
   return views;
 }

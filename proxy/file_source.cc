@@ -52,6 +52,7 @@ bool FileSource::read() {
     return false;
   }
   List list;
+  list.reserve(loaded->size());
   for (config::Endpoint& endpoint : *loaded) list.push_back({.endpoint = std::move(endpoint)});
   const bool first = !record_.answered_at();
   const bool failed = record_.failing();
