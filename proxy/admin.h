@@ -33,7 +33,9 @@ class AdminSource {
   virtual const EventRing& events() const = 0;
   // Names in Host that are allowed besides addresses and localhost.
   virtual std::span<const std::string> admin_hosts() const = 0;
-  virtual std::string metrics(const std::vector<WorkerReport>& reports) const = 0;
+  // Makes the exposition of all metrics; calls back on the control thread, later.
+  using Text = std::move_only_function<void(std::string)>;
+  virtual void metrics(std::vector<WorkerReport> reports, Text receive) = 0;
   virtual std::string effective_config() const = 0;
   // Reads the configuration anew; calls back on the control thread, later or now.
   virtual void reload(std::move_only_function<void(const ReloadReport&)> receive) = 0;

@@ -102,7 +102,15 @@ void Admin::Visit::show_readyz() {
   return reason.empty() ? answer_text(200, "ready\n") : answer_text(503, reason + "\n");
 }
 
-void Admin::Visit::show_metrics() { collect(&Visit::answer_metrics); }
+void Admin::Visit::show_metrics() {
+  collecting_ = true;
+  admin_.source_.collect([this](Reports reports) {
+    admin_.source_.metrics(std::move(reports), [this](const std::string& text) {
+      if (!forgotten()) answer(200, "text/plain; version=0.0.4; charset=utf-8", text);
+    });
+  });
+}
+
 void Admin::Visit::show_stats() { collect(&Visit::answer_stats); }
 void Admin::Visit::show_config() { answer(200, "application/toml", admin_.source_.effective_config()); }
 
@@ -132,14 +140,15 @@ void Admin::Visit::show_events() {
 void Admin::Visit::collect(void (Visit::*then)(const Reports&)) {
   collecting_ = true;
   admin_.source_.collect([this, then](const Reports& reports) {
-    collecting_ = false;
-    if (stream_ == nullptr) return admin_.forget(*this);
-    (this->*then)(reports);
+    if (!forgotten()) (this->*then)(reports);
   });
 }
 
-void Admin::Visit::answer_metrics(const Reports& reports) {
-  answer(200, "text/plain; version=0.0.4; charset=utf-8", admin_.source_.metrics(reports));
+bool Admin::Visit::forgotten() {
+  collecting_ = false;
+  if (stream_ != nullptr) return false;
+  admin_.forget(*this);
+  return true;
 }
 
 void Admin::Visit::answer_clusters(const Reports& reports) {

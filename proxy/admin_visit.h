@@ -56,10 +56,12 @@ class Admin::Visit final : public http::Receiver {
   void answer_reload(const ReloadReport& report);
   void order(std::string_view path);
 
+  // True, and nobody waits for an answer any more: the client left while this was collecting.
+  bool forgotten();
+
   using Reports = std::vector<WorkerReport>;
   // Calls `then` with the workers' numbers, unless the client has left by then.
   void collect(void (Visit::*then)(const Reports&));
-  void answer_metrics(const Reports& reports);
   void answer_clusters(const Reports& reports);
   void answer_stats(const Reports& reports);
 

@@ -532,14 +532,18 @@ void Server::tell(Event::Kind kind, std::string from, std::string to, std::strin
                .reason = std::move(reason)});
 }
 
-std::string Server::metrics(const std::vector<WorkerReport>& reports) const {
+void Server::metrics(std::vector<WorkerReport> reports, Text receive) {
   const std::uint64_t dropped = access_writer_ ? access_writer_->dropped() : 0;
   ProcessInfo process = read_process_info(dropped);
   process.reloads = reloader_.status();
   if (gossip_) process.mesh = gossip_->numbers();
   process.tracing = exporter_.status();
   process.tls = tls_.files();
-  return exposition(reports, clusters(), process);
+  background_.run([reports = std::move(reports), views = clusters(), process = std::move(process),
+                   receive = std::move(receive)]() mutable {
+    std::string text = exposition(reports, views, process);
+    return [text = std::move(text), receive = std::move(receive)]() mutable { receive(std::move(text)); };
+  });
 }
 
 std::vector<ClusterView> Server::clusters() const {

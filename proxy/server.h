@@ -23,6 +23,7 @@
 #include "proxy/endpoint_sources.h"
 #include "proxy/event_ring.h"
 #include "proxy/gossip.h"
+#include "proxy/net/background.h"
 #include "proxy/net/file_watch.h"
 #include "proxy/net/loop.h"
 #include "proxy/net/notify_socket.h"
@@ -67,7 +68,7 @@ class Server final : public AdminSource {
   ProcessStatus status() const override;
   const EventRing& events() const override { return events_; }
   std::span<const std::string> admin_hosts() const override { return config_->admin.hosts; }
-  std::string metrics(const std::vector<WorkerReport>& reports) const override;
+  void metrics(std::vector<WorkerReport> reports, Text receive) override;
   std::string effective_config() const override;
   void reload(std::move_only_function<void(const ReloadReport&)> receive) override {
     look_at_files();
@@ -138,6 +139,7 @@ class Server final : public AdminSource {
   std::unique_ptr<Supervisor> supervisor_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   Collector collector_{loop_, workers_};
+  net::Background background_{loop_};
   SpanExporter exporter_;
   std::shared_ptr<const Snapshot> snapshot_;
   Reloader reloader_;

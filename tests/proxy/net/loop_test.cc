@@ -1,6 +1,7 @@
 #include "proxy/net/loop.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <csignal>
@@ -11,7 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/net/background.h"
+
 using namespace remora;
+using remora::net::Background;
 using remora::net::Loop;
 
 namespace {
@@ -281,5 +285,51 @@ TEST_SUITE("loop") {
     a.run();
     other.join();
     CHECK(rallies == 1000);
+  }
+
+  TEST_CASE("work in the background is done in order on a thread that gives way, and ends on the loop") {
+    Loop loop;
+    Background background(loop);
+    const auto loop_thread = std::this_thread::get_id();
+    const int niceness = ::getpriority(PRIO_PROCESS, 0);
+    std::string log;
+    std::function<void(int)> ask = [&](int pieces) {
+      background.run([&, pieces, seen = std::make_unique<int>(pieces)]() mutable {
+        const bool elsewhere = std::this_thread::get_id() != loop_thread;
+        const int here = ::getpriority(PRIO_PROCESS, 0);
+        return [&, pieces, elsewhere, here, seen = std::move(seen)] {
+          CHECK(std::this_thread::get_id() == loop_thread);
+          CHECK(elsewhere);
+          CHECK(here > niceness);
+          log += std::to_string(*seen);
+          if (pieces == 4) ask(5);  // anew, when all was done
+          if (pieces == 5) loop.stop();
+        };
+      });
+    };
+    loop.post([&] {
+      ask(1);
+      ask(2);
+      ask(3);
+      ask(4);
+      CHECK(log.empty());
+    });
+    loop.run();
+    CHECK(log == "12345");
+    CHECK(::getpriority(PRIO_PROCESS, 0) == niceness);
+  }
+
+  TEST_CASE("who destroys a Background waits for the piece at hand and hears of none") {
+    Loop loop;
+    std::atomic<int> done = 0;
+    auto background = std::make_unique<Background>(loop);
+    for (int i = 0; i < 3; ++i) {
+      background->run([&] {
+        ++done;
+        return [&] { FAIL("called after the end"); };
+      });
+    }
+    background.reset();
+    CHECK(done == 1);
   }
 }
