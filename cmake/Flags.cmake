@@ -21,6 +21,7 @@ endif()
 
 # Sanitizers concern everything, llhttp included.
 if(REMORA_SANITIZE)
+  add_compile_definitions(REMORA_SANITIZED)
   add_compile_options(-fsanitize=${REMORA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${REMORA_SANITIZE})
   find_program(LLD ld.lld-19)

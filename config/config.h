@@ -39,6 +39,8 @@ struct Runtime {
   std::string zone;       // own zone; empty = no zone preference
   bool watch = true;      // reload when the file changes
   std::vector<Address> resolvers;  // DNS servers; empty = those of /etc/resolv.conf
+  std::string user;                // NAME, UID or UID:GID to become once everything is bound; empty = stay
+  bool core_dumps = false;         // allowed though there are keys in memory
   bool operator==(const Runtime&) const = default;
 };
 

@@ -44,7 +44,9 @@ void diff_process(const Config& before, const Config& after, std::vector<Change>
   details.compare("exit_with", before.runtime.exit_with, after.runtime.exit_with);
   details.compare("zone", before.runtime.zone, after.runtime.zone);
   details.compare("watch", before.runtime.watch, after.runtime.watch);
+  details.compare("core_dumps", before.runtime.core_dumps, after.runtime.core_dumps);
   add(changes, "runtime", details);
+  details.compare("user", before.runtime.user, after.runtime.user);
   details.compare_text("workers", std::to_string(before.runtime.workers),
                        std::to_string(after.runtime.workers));
   details.compare("resolvers", before.runtime.resolvers, after.runtime.resolvers);

@@ -45,6 +45,8 @@ void write_process(TomlWriter& out, const Config& config) {
   resolvers.reserve(config.runtime.resolvers.size());
   for (const Address& server : config.runtime.resolvers) resolvers.push_back(server.to_string());
   out.list("resolvers", resolvers);
+  out.text("user", config.runtime.user);
+  out.boolean("core_dumps", config.runtime.core_dumps);
   out.table("overload");
   out.duration("loop_lag", config.overload.loop_lag);
   out.size("memory", config.overload.memory);

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "config/cores.h"
@@ -52,6 +53,27 @@ void read_exit_with(const TableReader& reader, Runtime& runtime) {
   runtime.exit_with = *text;
 }
 
+// NAME, UID or UID:GID. Whether the system knows it is found out when it is needed.
+void read_user(const TableReader& reader, Runtime& runtime) {
+  const auto text = reader.string("user", "\"remora\"");
+  if (!text) return;
+  const auto visible = [](char c) { return c > ' ' && c < '\x7f'; };
+  const auto digits = [](std::string_view part) {
+    return !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
+  };
+  const std::string_view whole = *text;
+  const std::size_t colon = whole.find(':');
+  const bool pair = colon != std::string_view::npos;
+  if (!std::ranges::all_of(whole, visible) ||
+      (pair && !(digits(whole.substr(0, colon)) && digits(whole.substr(colon + 1))))) {
+    reader.problem("user",
+                   fmt::format("{} is neither, write a name such as \"remora\", or the numbers of a user "
+                               "and a group such as \"65532:65532\"",
+                               in_quotes(*text)));
+  }
+  runtime.user = *text;
+}
+
 void read_runtime(const TableReader& reader, Draft& draft) {
   auto& runtime = draft.config.runtime;
   read_workers(reader, draft);
@@ -78,6 +100,8 @@ void read_runtime(const TableReader& reader, Draft& draft) {
                                           "\"10.0.0.53:53\" with a port");
     }
   }
+  read_user(reader, runtime);
+  reader.boolean("core_dumps", runtime.core_dumps);
 }
 
 // A watermark that an idle process reaches would shed everything, always.

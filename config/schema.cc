@@ -17,8 +17,8 @@ namespace {
 using Keys = std::string_view[];
 
 constexpr Keys kTop = {"runtime", "overload", "admin", "log", "tracing", "listener", "cluster", "mesh"};
-constexpr Keys kRuntime = {"workers", "drain_delay", "drain_timeout", "exit_with",
-                           "zone",    "watch",       "resolvers"};
+constexpr Keys kRuntime = {"workers", "drain_delay", "drain_timeout", "exit_with", "zone",
+                           "watch",   "resolvers",   "user",          "core_dumps"};
 constexpr Keys kOverload = {"loop_lag", "memory", "calm"};
 constexpr Keys kAdmin = {"address", "hosts"};
 constexpr Keys kLog = {"level", "format", "access"};

@@ -10,6 +10,7 @@
 #include "base/log_format.h"
 #include "config/effective.h"
 #include "proxy/metrics.h"
+#include "proxy/privileges.h"
 
 namespace remora::proxy {
 
@@ -120,13 +121,36 @@ Server::~Server() {
 
 Result<void> Server::start() {
   std::signal(SIGPIPE, SIG_IGN);
+  forbid_new_privileges();
   if (auto opened = open_logs(); !opened) return opened;
   if (auto opened = open_notify_socket(); !opened) return opened;
   if (auto bound = bind_admin(); !bound) return bound;
   if (auto bound = bind_listeners(); !bound) return bound;
   if (auto bound = bind_mesh(); !bound) return bound;
+  if (auto given = give_up_privileges(config_->runtime); !given) return given;
+  guard_memory(*config_);
+  warn_of_lost_files();
   handle_signals();
   return {};
+}
+
+// They were opened by another user, and will not be again: better said now than by the first renewal, or
+// rotation.
+void Server::warn_of_lost_files() const {
+  const auto& user = config_->runtime.user;
+  if (user.empty()) return;
+  std::vector<std::string> files = tls_.watched();
+  if (load_) files.push_back(config_->file);
+  for (const std::string& file : files) {
+    if (readable(file)) continue;
+    log_warn("a file cannot be read any more, its changes will not be taken over",
+             {{"file", file}, {"user", user}});
+  }
+  const std::string& log = config_->log.access.path;
+  if (access_writer_ && log.starts_with('/') && !writable(log)) {
+    log_warn("the access log cannot be opened any more, and will end when it is rotated",
+             {{"file", log}, {"user", user}});
+  }
 }
 
 void Server::handle_signals() {
@@ -345,6 +369,7 @@ void Server::take_over(std::shared_ptr<const config::Config> config, std::vector
   supervisor_->supervise(next);
   snapshot_ = std::make_shared<const Snapshot>(std::move(next));
   exporter_.set(config_);
+  guard_memory(*config_);
   if (config_->overload.memory > 0 && !memory_timer_.armed()) measure_memory();
   loop_.post([this] { announce_services(); });
   watch_file();

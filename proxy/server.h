@@ -105,6 +105,7 @@ class Server final : public AdminSource {
   void announce_when_ready();
   void measure_memory();
   void tell_workers_of_room(const ClusterState& cluster, std::uint64_t workers);
+  void warn_of_lost_files() const;
   void handle_signals();
   void reopen_logs();
   Result<void> open_notify_socket();

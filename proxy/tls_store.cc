@@ -33,6 +33,22 @@ net::TlsClientSettings to_settings(const config::ClusterTls& tls) {
   return settings;
 }
 
+// Where peers are known by certificates or by gossip, clear text from other machines is seldom meant.
+void warn_of_clear_text(const config::Config& config) {
+  const bool certificates = std::ranges::any_of(config.listeners, [](const config::Listener& listener) {
+    return listener.tls && !listener.tls->client_ca.empty();
+  });
+  if (!certificates && !config.mesh) return;
+  for (const config::Listener& listener : config.listeners) {
+    if (listener.tls || listener.asks_names() || listener.address.is_loopback()) continue;
+    log_warn("clear text is taken from other machines",
+             {{"listener", listener.name},
+              {"address", listener.address.to_string()},
+              {"although", certificates ? "another listener asks for certificates" : "there is a mesh"},
+              {"remedy", "give it a tls table, or a loopback address"}});
+  }
+}
+
 std::vector<std::string> paths_of(const config::ListenerTls& tls) {
   std::vector<std::string> paths{tls.client_ca, tls.client_crl};
   for (const auto& pair : tls.certificates) {
@@ -114,6 +130,7 @@ void TlsStore::use() {
     if (!cluster.tls->verify)
       log_warn("endpoints are not verified, verify = false", {{"cluster", cluster.name}});
   }
+  warn_of_clear_text(*config_);
   watch();
 }
 

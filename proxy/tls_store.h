@@ -40,6 +40,8 @@ class TlsStore final {
   void use();
   // Reads what is in use anew, and takes over what has changed.
   void look();
+  // The files in use, while they are watched.
+  const std::vector<std::string>& watched() const { return watched_; }
 
   // Null: nobody speaks TLS.
   const std::shared_ptr<const TlsContexts>& contexts() const { return contexts_; }

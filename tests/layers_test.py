@@ -60,6 +60,7 @@ LIBRARIES = [
     (r"(fmt|spdlog)/.*", ["base/log*.cc", "config/*.cc", "proxy/*.cc"]),
     # The kernel: sockets in proxy/net; an address knows its sockaddr; a log's file may turn out to be a socket.
     (r"(arpa|netinet)/.*|sys/(socket|un)\.h", ["proxy/net/*", "base/address.*", "base/log_destination.cc"]),
+    (r"(grp|pwd)\.h", ["proxy/privileges.cc"]),
     (
         r"(sys|net|linux)/.*|(dirent|endian|fcntl|ifaddrs|malloc|netdb|poll|pthread|sched|signal|strings|unistd)\.h",
         ["proxy/net/*", "proxy/*.cc", "base/log*.cc"],

@@ -91,9 +91,11 @@ TEST_CASE("what changes about tracing is named") {
 
 TEST_CASE("every kind of change is named, and so is its way back") {
   const std::vector<Row> rows{
-      {with("", "[runtime]\nworkers = 2\ndrain_timeout = \"1s\"\nzone = \"z\"\nwatch = false\n"),
-       {"changed runtime: drain_timeout, zone, watch",
-        "changed runtime: workers 1 -> 2 (takes effect at restart)"}},
+      {with("",
+            "[runtime]\nworkers = 2\ndrain_timeout = \"1s\"\nzone = \"z\"\nwatch = false\nuser = "
+            "\"x\"\ncore_dumps = true\n"),
+       {"changed runtime: drain_timeout, zone, watch, core_dumps",
+        "changed runtime: user, workers 1 -> 2 (takes effect at restart)"}},
       {with("", "[overload]\nloop_lag = \"77ms\"\n"), {"changed overload: settings"}},
       {with("", "[admin]\naddress = \"127.0.0.1:7\"\n"),
        {"changed admin: address 127.0.0.1:9901 -> 127.0.0.1:7 (takes effect at restart)"}},

@@ -34,6 +34,8 @@ drain_delay = "700ms"
 drain_timeout = "1500ms"
 exit_with = "/run/app.pid"
 zone = "eu-1a"
+user = "65532:65532"
+core_dumps = true
 [admin]
 address = "[::1]:9902"
 hosts = ["Admin.example", "*.internal"]

@@ -31,6 +31,8 @@ inline const std::vector<Row> kKeysOfTraffic{
     {"runtime", "exit_with", "#runtime", "", R"(exit_with = "")", R"(exit_with = "42")"},
     {"runtime", "watch", "#runtime", "", "watch = true", "watch = false"},
     {"runtime", "resolvers", "#runtime", "", "resolvers = []", R"(resolvers = ["10.0.0.53", "[::1]:53"])"},
+    {"runtime", "user", "#runtime", "", R"(user = "")", R"(user = "7:8")"},
+    {"runtime", "core_dumps", "#runtime", "", "core_dumps = false", "core_dumps = true"},
     {"runtime", "zone", "#runtime", "", R"(zone = "")", R"(zone = "a")"},
     {"admin", "address", "#admin", "", R"(address = "127.0.0.1:9901")", R"(address = "unix:/run/a.sock")"},
     {"admin", "hosts", "#admin", "", R"(hosts = [])", R"(hosts = ["*.A.example"])"},

@@ -23,7 +23,7 @@ level = "info")",
     {top, "[log.acess]", R"(1: log.acess: unknown key, did you mean "access"?)"},
     {top, "[runtime]\nfoobar = 1",
      "2: runtime.foobar: unknown key, the keys here are workers, drain_delay, "
-     "drain_timeout, exit_with, zone, watch, resolvers"},
+     "drain_timeout, exit_with, zone, watch, resolvers, user, core_dumps"},
     {top, "nonsense = 1",
      "1: nonsense: unknown key, the tables are runtime, overload, admin, log, tracing, listener, cluster, "
      "mesh"},

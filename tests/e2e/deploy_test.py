@@ -1,5 +1,10 @@
-"""What deploy/ ships: every configuration is valid, the files agree with each other, the systemd unit is sound."""
+"""What deploy/ ships: every configuration is valid, the files agree with each other, the systemd unit is sound.
 
+Long because it compares many small files with each other, and each is told from the others by its class.
+"""
+
+import ctypes
+import json
 import os
 import pathlib
 import re
@@ -10,6 +15,7 @@ import tomllib
 
 import yaml
 
+from certificates import Authority, TlsClient, client_context
 from harness import (BINARY, TestCase, eventually, fetch, is_sanitized, main, refused_address,
                      run_remora, show_address, simple_config)
 from processes import ROOT
@@ -328,6 +334,90 @@ class Unit(TestCase):
         families = re.search(r"(?m)^RestrictAddressFamilies=(.*)$", unit)[1].split()
         self.assertLessEqual(set(re.findall(r"\bsocket\((AF_\w+)", lines)), set(families))
         self.assertNotRegex(lines, r"PROT_WRITE\|PROT_EXEC")  # MemoryDenyWriteExecute=yes
+
+
+class SeccompArgument(ctypes.Structure):
+    """libseccomp's scmp_arg_cmp."""
+    _fields_ = [("arg", ctypes.c_uint), ("op", ctypes.c_int), ("value", ctypes.c_uint64), ("value_two", ctypes.c_uint64)]
+
+
+class Seccomp(TestCase):
+    """The profile for containers, on the real binary: what it does not name kills instead of being refused."""
+
+    ACTIONS = {"SCMP_ACT_ALLOW": 0x7FFF0000, "SCMP_ACT_ERRNO": 0x00050000}
+    COMPARISONS = {"SCMP_CMP_EQ": 4, "SCMP_CMP_MASKED_EQ": 7}
+    KILL = 0x80000000
+
+    def load(self, without=()):
+        """For the child alone, before it becomes Remora."""
+        library = ctypes.CDLL("libseccomp.so.2")
+        library.seccomp_init.restype = ctypes.c_void_p
+        context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(self.KILL)))
+        own = {"names": ["close_range"], "action": "SCMP_ACT_ALLOW"}  # of Python's, on its way to become Remora
+        for rule in json.loads((ROOT / "deploy" / "seccomp.json").read_text())["syscalls"] + [own]:
+            arguments = [SeccompArgument(each["index"], self.COMPARISONS[each["op"]], each["value"], each.get("valueTwo", 0))
+                         for each in rule.get("args", [])]
+            action = self.ACTIONS[rule["action"]] | rule.get("errnoRet", 0)
+            for name in set(rule["names"]) - set(without):
+                number = library.seccomp_syscall_resolve_name(name.encode())
+                assert number != -1, f"the profile names {name}, which nobody knows"
+                added = library.seccomp_rule_add_array(context, ctypes.c_uint32(action), number, len(arguments),
+                                                       (SeccompArgument * len(arguments))(*arguments))
+                assert added == 0, (name, added)
+        assert library.seccomp_load(context) == 0
+
+    def test_remora_does_everything_under_it(self):
+        if is_sanitized():
+            return  # sanitizers have calls of their own
+        directory = self.directory()
+        authority = Authority(directory)
+        certificate, key = authority.issue("server", "DNS:localhost")
+        os.chmod(directory, 0o755)
+        os.chmod(key, 0o644)
+        backend = self.backend()
+        user = '[runtime]\nuser = "65532:65532"\ndrain_delay = "100ms"\n' if os.getuid() == 0 else ""
+        proxy = self.remora(simple_config([backend.endpoint], extra=f"""
+{user}
+[mesh]
+node = "a"
+bind = "127.0.0.1:0"
+[[listener]]
+name = "tls"
+address = "127.0.0.1:0"
+[listener.tls]
+certificate = "{certificate}"
+key = "{key}"
+[[listener.route]]
+cluster = "app"
+""", cluster='[cluster.health_check]\nprotocol = "tcp"\n'), preexec=self.load)
+        self.assertEqual(200, fetch(proxy.address("in"), "/").status)
+        with TlsClient(proxy.address("tls"), client_context(authority)) as client:
+            self.assertEqual(200, client.get("/").status)
+        for path in ("/metrics", "/clusters", "/readyz", "/members", "/config"):
+            self.assertEqual(200, proxy.admin(path).status, path)
+        path = pathlib.Path(proxy.config)
+        os.chmod(path.parent, 0o755)
+        path.write_text(path.read_text().replace('"info"', '"debug"'))
+        proxy.signal(signal.SIGHUP)
+        proxy.log.wait("reloaded trigger=SIGHUP")
+        proxy.signal(signal.SIGTERM)
+        self.assertEqual(0, proxy.wait())
+
+    def test_a_call_that_is_missing_is_noticed(self):
+        with self.assertRaises(AssertionError):
+            self.remora(simple_config(["127.0.0.1:9"]), preexec=lambda: self.load(without=["epoll_ctl"]))
+
+
+class Hardening(TestCase):
+    def test_the_binary_is_linked_as_debian_links_its_own(self):
+        if is_sanitized():
+            return  # built to find mistakes, not to ship
+        read = subprocess.run(["readelf", "-hldW", BINARY], capture_output=True, text=True, check=True, timeout=60).stdout
+        for mark in (r"Type: +DYN \(Position-Independent Executable", r"GNU_RELRO", r"FLAGS_1.*\bNOW\b.*\bPIE\b", r"GNU_STACK .* RW +0x"):
+            self.assertRegex(read, mark)
+        names = subprocess.run(["nm", "-D", BINARY], capture_output=True, text=True, check=True, timeout=60).stdout
+        for name in ("__stack_chk_fail", "_chk@"):  # stack protector, fortified calls
+            self.assertIn(name, names)
 
 
 class Image(TestCase):

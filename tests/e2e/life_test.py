@@ -1,4 +1,7 @@
-"""The process's life: the command line, starting, draining, ending."""
+"""The process's life: the command line, starting, privileges, draining, ending.
+
+Long because each way to start and to end has its test, and they are read together.
+"""
 
 import os
 import pathlib
@@ -9,7 +12,8 @@ import subprocess
 import threading
 import time
 
-from harness import (BINARY, Client, OK, Remora, TestCase, die_with_parent, eventually, fetch, main,
+from certificates import Authority
+from harness import (BINARY, Client, OK, Remora, TestCase, answer, die_with_parent, eventually, fetch, is_sanitized, main,
                      metric_sum, request_bytes, run_remora, show_address, simple_config)
 
 
@@ -318,6 +322,100 @@ class Demo(TestCase):
                               check=False, preexec_fn=die_with_parent())
         self.assertEqual(0, done.returncode, done.stdout[-1000:] + done.stderr[-1000:])
         self.assertRegex(done.stdout, r"50 requests answered with 200, 0 otherwise")
+
+
+def facts(proxy):
+    """[{field: value}] of /proc/PID/task/*/status, the first of them the control thread's."""
+    tasks = sorted(pathlib.Path(f"/proc/{proxy.process.pid}/task").iterdir(), key=lambda task: int(task.name))
+    return [dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line) for task in tasks]
+
+
+class Privileges(TestCase):
+    """What Remora gives up once everything is bound. Started as root; as anybody else, there is nothing to give up."""
+
+    OTHER = 65533
+
+    def start(self, runtime="", extra=""):
+        self.answers = self.backend(answer(OK))
+        return self.remora(simple_config([self.answers.endpoint], extra=f"[runtime]\n{runtime}\n{extra}"))
+
+    def low_port(self):
+        for port in range(600, 1024):
+            with socket.socket() as tried:
+                try:
+                    tried.bind(("127.0.0.1", port))
+                    return port
+                except OSError:
+                    continue
+        raise AssertionError("no port below 1024 is free")
+
+    def listener(self, port):
+        return f'''
+[[listener]]
+name = "low"
+address = "127.0.0.1:{port}"
+[[listener.route]]
+cluster = "app"
+'''
+
+    def test_no_program_can_gain_rights(self):
+        for thread in facts(self.start()):
+            self.assertEqual("1", thread["NoNewPrivs"], thread["Name"])
+
+    def test_another_user_with_no_right_but_to_bind(self):
+        if os.getuid() != 0:
+            return  # root alone can become somebody else
+        proxy = self.start(f'user = "{self.OTHER}:{self.OTHER}"', self.listener(self.low_port()))
+        proxy.log.wait(f"privileges given up user={self.OTHER}:{self.OTHER} uid={self.OTHER}")
+        self.assertEqual(200, fetch(proxy.address("low"), "/").status)
+        threads = facts(proxy)
+        self.assertIn("worker-0", [thread["Name"] for thread in threads])
+        for thread in threads:
+            self.assertEqual([str(self.OTHER)] * 4, thread["Uid"].split(), thread["Name"])
+            self.assertEqual([str(self.OTHER)] * 4, thread["Gid"].split(), thread["Name"])
+            self.assertEqual("", thread["Groups"].strip(), thread["Name"])
+            self.assertIn(int(thread["CapPrm"], 16), (0, 1 << 10), thread["Name"])
+            self.assertEqual("1", thread["NoNewPrivs"], thread["Name"])
+        # The directory of the configuration is root's alone.
+        proxy.log.wait(f"a file cannot be read any more.* file={proxy.config} user={self.OTHER}:{self.OTHER}")
+        os.chmod(os.path.dirname(proxy.config), 0o755)
+        port = self.low_port()
+        path = pathlib.Path(proxy.config)
+        path.write_text(path.read_text() + self.listener(port).replace('"low"', '"lower"'))
+        proxy.signal(signal.SIGHUP)
+        proxy.log.wait("reloaded trigger=SIGHUP")
+        self.assertEqual(200, fetch(("127.0.0.1", port), "/").status)
+
+    def test_an_access_log_that_rotation_would_end(self):
+        if os.getuid() != 0:
+            return  # root alone can become somebody else
+        log = os.path.join(self.directory(), "access.log")
+        self.start(f'user = "{self.OTHER}:{self.OTHER}"', f'[log.access]\npath = "{log}"').log.wait(
+            f"the access log cannot be opened any more.* file={log}")
+
+    def test_users_that_cannot_be(self):
+        path = os.path.join(self.directory(), "remora.toml")
+        root = os.getuid() == 0
+        for user, reason in (("nobody-of-that-name", "the system does not know the user nobody-of-that-name"),
+                             (str(self.OTHER), f"does not know the user {self.OTHER}, write its group"),
+                             ("0:0", "0:0 is root"), ("root", "root is root"),
+                             (f"{self.OTHER}:1" if not root else "0", "may not become" if not root else "0 is root")):
+            pathlib.Path(path).write_text(simple_config(["127.0.0.1:9"], extra=f'[runtime]\nuser = "{user}"'))
+            done = run_remora("run", "--config", path)
+            self.assertEqual(3, done.returncode, done.stderr)
+            self.assertIn("remora: runtime.user: ", done.stderr)
+            self.assertIn(reason, done.stderr)
+
+    def test_keys_never_reach_a_core_dump(self):
+        if os.getuid() != 0 or is_sanitized():
+            return  # seen by whose the process's files are: root's, once nobody else may look into it
+        authority = Authority(self.directory())
+        certificate, key = authority.issue("server", "DNS:localhost")
+        tls = self.listener(0) + f'[listener.tls]\ncertificate = "{certificate}"\nkey = "{key}"\n'
+        user = f'user = "{self.OTHER}:{self.OTHER}"'
+        for runtime, extra, owner in ((user, "", self.OTHER), (user, tls, 0), (user + "\ncore_dumps = true", tls, self.OTHER)):
+            proxy = self.start(runtime, extra)
+            self.assertEqual(owner, os.stat(f"/proc/{proxy.process.pid}/environ").st_uid, runtime)
 
 
 if __name__ == "__main__":

@@ -104,6 +104,20 @@ class TlsTest(harness.TestCase):
 
 
 class Downstream(TlsTest):
+    def test_clear_text_beside_certificates_is_told(self):
+        clear = '''
+[[listener]]
+name = "clear"
+address = "0.0.0.0:0"
+[[listener.route]]
+cluster = "app"
+'''
+        for tls, address, warns in (("", "0.0.0.0", False), (f'client_ca = "{CA.certificate}"', "127.0.0.1", False),
+                                    (f'client_ca = "{CA.certificate}"', "0.0.0.0", True)):
+            log = self.remora(HEAD + listener(tls=tls) + clear.replace("0.0.0.0", address) + cluster("127.0.0.1:9")).log.text()
+            self.assertEqual(warns, "clear text is taken from other machines" in log, log)
+            self.assertNotIn("clear text is taken from other machines listener=in", log)
+
     def test_versions_ciphers_names_and_protocols(self):
         backend = self.backend(answer(OK))
         exact = CA.issue("shop", "DNS:shop.example", file="shop")
