@@ -45,7 +45,11 @@ Result<User> find_user(const std::string& text) {
   const auto uid = number(std::string_view(text).substr(0, colon));
   if (uid && colon != std::string::npos) {
     const auto gid = number(std::string_view(text).substr(colon + 1));
-    if (gid) return User{.name = {}, .uid = *uid, .gid = *gid};
+    // To setresuid() and setresgid() the largest number means "as before", which is root.
+    if (!gid || *uid == static_cast<uid_t>(-1) || *gid == static_cast<gid_t>(-1)) {
+      return refused(text + " has a number that no user or group can have");
+    }
+    return User{.name = {}, .uid = *uid, .gid = *gid};
   }
   errno = 0;
   const passwd* const found = uid ? ::getpwuid(*uid) : ::getpwnam(text.c_str());

@@ -20,7 +20,8 @@ void forbid_new_privileges();
 Result<void> give_up_privileges(const config::Runtime& runtime);
 
 // Once the configuration has private keys or a key of the mesh, and does not allow runtime.core_dumps: the
-// kernel makes no core dump, and lets nobody but root look into this process's memory. Not taken back.
+// kernel makes no core dump, and lets nobody but root look into this process's memory. Only core_dumps takes
+// that back, not keys that go.
 void guard_memory(const config::Config& config);
 
 // Whether this user can open the file, as whoever the process was before could.

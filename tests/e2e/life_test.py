@@ -398,6 +398,7 @@ cluster = "app"
         root = os.getuid() == 0
         for user, reason in (("nobody-of-that-name", "the system does not know the user nobody-of-that-name"),
                              (str(self.OTHER), f"does not know the user {self.OTHER}, write its group"),
+                             ("4294967295:7", "no user or group can have"), ("7:4294967295", "no user or group can have"),
                              ("0:0", "0:0 is root"), ("root", "root is root"),
                              (f"{self.OTHER}:1" if not root else "0", "may not become" if not root else "0 is root")):
             pathlib.Path(path).write_text(simple_config(["127.0.0.1:9"], extra=f'[runtime]\nuser = "{user}"'))
