@@ -30,6 +30,7 @@ class Attempt final : private http::Responses, private UpstreamPool::Waiter {
     virtual void on_attempt_response(Attempt& attempt, http::ResponseHead& head, bool end) = 0;
     virtual void on_attempt_upgrade(Attempt& attempt, http::ResponseHead& head) = 0;
     virtual void on_attempt_body(Attempt& attempt, std::string_view bytes, bool end) = 0;
+    virtual bool on_attempt_bulk(Attempt& attempt, Bulk& bulk) = 0;
     virtual void on_attempt_trailers(Attempt& attempt, const http::FieldList& trailers) = 0;
     virtual void on_attempt_writable(Attempt& attempt) = 0;
     // It is the breaker's probe, and has not been answered for a while: others are kept out meanwhile.
@@ -105,6 +106,7 @@ class Attempt final : private http::Responses, private UpstreamPool::Waiter {
   void on_response(http::ResponseHead& head, bool end) override;
   void on_upgrade(http::ResponseHead& head) override;
   void on_body(std::string_view bytes, bool end) override { owner_.on_attempt_body(*this, bytes, end); }
+  bool on_bulk(Bulk& bulk) override { return owner_.on_attempt_bulk(*this, bulk); }
   void on_trailers(const http::FieldList& trailers) override { owner_.on_attempt_trailers(*this, trailers); }
   void on_writable() override { owner_.on_attempt_writable(*this); }
   void on_reset(const Error& error) override;

@@ -216,6 +216,19 @@ void Exchange::on_client_body(std::string_view bytes, bool end) {
   if (end && state_ == State::kTrying) arm_hedge();
 }
 
+bool Exchange::on_client_bulk(Bulk& bulk) {
+  Attempt* const to = state_ == State::kTunnel ? taker() : nullptr;
+  if (to == nullptr) {
+    if (tcp_) bulk.refusal = Bulk::Refusal::kBusy;  // the tunnel is still to come
+    return true;
+  }
+  const bool room = to->stream().send_bulk(bulk);
+  bytes_in_ += bulk.moved;
+  if (bulk.moved > 0) last_activity_ = env_.now();
+  if (!room) client_unconsumed_ += bulk.moved;
+  return room;
+}
+
 void Exchange::on_client_trailers(const http::FieldList& trailers) {
   if (state_ == State::kDone || state_ == State::kIdle) return;
   last_activity_ = env_.now();

@@ -94,6 +94,7 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   struct FromClient final : http::Receiver {
     explicit FromClient(Exchange& x) : exchange(x) {}
     void on_body(std::string_view bytes, bool end) override { exchange.on_client_body(bytes, end); }
+    bool on_bulk(Bulk& bulk) override { return exchange.on_client_bulk(bulk); }
     void on_trailers(const http::FieldList& trailers) override { exchange.on_client_trailers(trailers); }
     void on_writable() override { exchange.on_client_writable(); }
     void on_reset(const Error& error) override { exchange.on_client_reset(error); }
@@ -108,6 +109,7 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   void forward(const config::Route& route, const config::Forward& forward);
   void apply_request_edits(const config::FieldEdits& edits);
   void on_client_body(std::string_view bytes, bool end);
+  bool on_client_bulk(Bulk& bulk);
   void on_client_trailers(const http::FieldList& trailers);
   void on_client_reset(const Error& error);
   void keep(std::string_view bytes);
@@ -153,6 +155,7 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   void on_attempt_response(Attempt& attempt, http::ResponseHead& head, bool end) override;
   void on_attempt_upgrade(Attempt& attempt, http::ResponseHead& head) override;
   void on_attempt_body(Attempt& attempt, std::string_view bytes, bool end) override;
+  bool on_attempt_bulk(Attempt& attempt, Bulk& bulk) override;
   void on_attempt_trailers(Attempt& attempt, const http::FieldList& trailers) override;
   void on_client_writable();
   void on_response_complete();

@@ -63,6 +63,15 @@ void Exchange::on_attempt_body(Attempt& attempt, std::string_view bytes, bool en
   }
 }
 
+bool Exchange::on_attempt_bulk(Attempt& /*attempt*/, Bulk& bulk) {
+  if (state_ != State::kTunnel) return true;
+  const bool room = client_->send_bulk(bulk);
+  bytes_out_ += bulk.moved;
+  if (bulk.moved > 0) last_activity_ = env_.now();
+  if (!room) upstream_unconsumed_ += bulk.moved;
+  return room;
+}
+
 void Exchange::on_attempt_trailers(Attempt& /*attempt*/, const http::FieldList& trailers) {
   client_->send_trailers(trailers);
   on_response_complete();

@@ -52,6 +52,21 @@ void HttpLink::on_data(std::string_view bytes) {
   codec_->feed(bytes);
 }
 
+void HttpLink::on_bulk(Bulk& bulk) {
+  if (state_ != State::kOpen) return;
+  env_.turn.defer(*this);
+  codec_->feed_bulk(bulk);
+  count_bulk(bulk, &WireBytes::received);
+}
+
+// Of the two links of a tunnel one counts.
+void HttpLink::count_bulk(const Bulk& bulk, std::uint64_t WireBytes::* direction) {
+  if (bytes_ == nullptr) return;
+  bytes_->*direction += bulk.moved;
+  bytes_->spliced += bulk.moved;
+  if (bulk.moved == 0 && bulk.refusal == Bulk::Refusal::kNoPipe) ++bytes_->pipes_missing;
+}
+
 void HttpLink::on_end() {
   peer_ended_ = true;
   if (state_ == State::kLingering) return finish(nullptr);
@@ -132,6 +147,16 @@ bool HttpLink::write_through(std::string_view prefix, std::string_view bytes, st
   const std::array<std::string_view, 4> pieces{written(), prefix, bytes, suffix};
   send(pieces);
   env_.turn.defer(*this);
+  return room();
+}
+
+bool HttpLink::write_bulk(Bulk& bulk) {
+  if (state_ != State::kOpen) return true;
+  flush();
+  stream_full_ = !stream_->send_bulk(bulk);
+  choked_ = choked_ || stream_full_;
+  env_.turn.defer(*this);
+  count_bulk(bulk, &WireBytes::sent);
   return room();
 }
 

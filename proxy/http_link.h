@@ -61,6 +61,7 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
   // net::Stream::Events
   void on_open() override;
   void on_data(std::string_view bytes) override;
+  void on_bulk(Bulk& bulk) override;
   void on_end() override;
   void on_writable() override;
   void on_drained() override;
@@ -69,6 +70,7 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
   // http::Transport
   bool write(std::string_view bytes) override;
   bool write_through(std::string_view prefix, std::string_view bytes, std::string_view suffix) override;
+  bool write_bulk(Bulk& bulk) override;
   void end() override;
   void codec_changed() override;
 
@@ -92,6 +94,7 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
   std::string_view written() const { return output_ ? std::string_view(*output_) : std::string_view(); }
   bool room();
   void send(std::span<const std::string_view> pieces);
+  void count_bulk(const Bulk& bulk, std::uint64_t WireBytes::* direction);
   void resume_senders();
 
   Env& env_;

@@ -47,6 +47,11 @@ void add_listeners(MetricFamilies& out, const WorkerReport& total) {
   add_per_listener(out, total, [](const ListenerStats& s) { return s.bytes.received; });
   out.counter("remora_sent_bytes_total", "Bytes sent to clients.");
   add_per_listener(out, total, [](const ListenerStats& s) { return s.bytes.sent; });
+  out.counter("remora_spliced_bytes_total",
+              "Of both, the bytes that the kernel moved from socket to socket.");
+  add_per_listener(out, total, [](const ListenerStats& s) { return s.bytes.spliced; });
+  out.counter("remora_splice_failures_total", "Times that they were copied, as there was no pipe to be had.");
+  add_per_listener(out, total, [](const ListenerStats& s) { return s.bytes.pipes_missing; });
 }
 
 // One sample per endpoint.

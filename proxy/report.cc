@@ -35,6 +35,8 @@ void add_listener(ListenerReport& total, const ListenerReport& more) {
   sum.tls.merge(more.stats.tls);
   sum.bytes.received += more.stats.bytes.received;
   sum.bytes.sent += more.stats.bytes.sent;
+  sum.bytes.spliced += more.stats.bytes.spliced;
+  sum.bytes.pipes_missing += more.stats.bytes.pipes_missing;
   add_each(sum.local_replies, more.stats.local_replies);
 }
 

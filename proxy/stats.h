@@ -66,6 +66,8 @@ struct ExchangeStats {
 struct WireBytes {
   std::uint64_t received = 0;
   std::uint64_t sent = 0;
+  std::uint64_t spliced = 0;        // of both, what the kernel moved by itself
+  std::uint64_t pipes_missing = 0;  // times that it could not, for want of a pipe
 };
 
 // TLS handshakes by their outcome.

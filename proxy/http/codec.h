@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/bulk.h"
 #include "base/error.h"
 #include "proxy/http/message.h"
 
@@ -32,6 +33,8 @@ class Sender {
   // False: more than the high-water mark is queued; stop until on_writable. Never fewer bytes than given are
   // taken.
   virtual bool send_body(std::string_view bytes, bool end) = 0;
+  // The same with bytes that the kernel may move, as many as can be (base/bulk.h); of a tunnel alone.
+  virtual bool send_bulk(Bulk& /*bulk*/) { return true; }
   // Ends the message with trailers. Dropped where the peer cannot receive them (HTTP/1.0, Content-Length
   // framing).
   virtual void send_trailers(const FieldList& trailers) = 0;
@@ -49,6 +52,9 @@ class Receiver {
  public:
   // Body bytes, valid until return; consume() them. `end`: the message is complete (bytes may be empty).
   virtual void on_body(std::string_view bytes, bool end) = 0;
+  // Body bytes that are still in the kernel: send_bulk() them. What was moved is consumed, unless this says
+  // false; then consume() it once there is room. What was not moved comes by on_body.
+  virtual bool on_bulk(Bulk& /*bulk*/) { return true; }
   // The message is complete and had trailers. Instead of a last on_body with end.
   virtual void on_trailers(const FieldList& trailers) = 0;
   // send_body returned false before; there is room again.
@@ -128,6 +134,8 @@ class Transport {
   virtual bool write(std::string_view bytes) = 0;
   // For large spans, so that they need not be copied: `prefix` and `suffix` are framing around `bytes`.
   virtual bool write_through(std::string_view prefix, std::string_view bytes, std::string_view suffix) = 0;
+  // As write_through, with what the kernel can move of it.
+  virtual bool write_bulk(Bulk& /*bulk*/) { return true; }
   // FIN after what was written; reading goes on and feed() is still called. Only a tunnel's half-close does
   // this.
   virtual void end() = 0;
@@ -146,6 +154,8 @@ class Codec {
   // Bytes from the peer, any split. All are taken: what cannot be processed yet is kept (bounded:
   // wants_input()).
   virtual void feed(std::string_view bytes) = 0;
+  // Bytes that are still in the kernel. What is not moved on is fed.
+  virtual void feed_bulk(Bulk& /*bulk*/) {}
   // The peer's FIN.
   virtual void feed_end() = 0;
   // Continues with kept input; called after codec_changed(), from the end of the turn.

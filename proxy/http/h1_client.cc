@@ -34,11 +34,16 @@ class H1Client final : public ClientCodec, private ClientStream {
 
   // Codec
   void feed(std::string_view bytes) override;
+  void feed_bulk(Bulk& bulk) override {
+    if (in_ != In::kTunnel) return;
+    held_ = !responses_->on_bulk(bulk) && bulk.moved > 0;
+    if (held_) unconsumed_ += bulk.moved;
+  }
   void feed_end() override;
   void proceed() override {}
   void on_writable() override;
   void on_closed(const Error& error) override;
-  bool wants_input() const override { return in_ != In::kClosed && unconsumed_ <= kWindow; }
+  bool wants_input() const override { return in_ != In::kClosed && !held_ && unconsumed_ <= kWindow; }
   Fate fate() const override { return fate_; }
   std::size_t active() const override { return responses_ == nullptr ? 0 : 1; }
 
@@ -53,6 +58,11 @@ class H1Client final : public ClientCodec, private ClientStream {
   // ClientStream
   void send_request(const RequestHead& head, bool end) override;
   bool send_body(std::string_view bytes, bool end) override;
+  bool send_bulk(Bulk& bulk) override {
+    const bool room = out_ != Out::kTunnel || transport_.write_bulk(bulk);
+    if (!room) blocked_ = true;
+    return room;
+  }
   void send_trailers(const FieldList& trailers) override;
   void consume(std::size_t n) override;
   void reset() override;
@@ -87,6 +97,7 @@ class H1Client final : public ClientCodec, private ClientStream {
   bool reusable_ = true;   // as far as is known
   bool answered_ = false;  // a byte of the response has come
   bool blocked_ = false;   // send_body returned false
+  bool held_ = false;      // of a tunnel: nothing more until what was moved has been taken
 };
 
 // ---- input
@@ -351,9 +362,10 @@ void H1Client::end_tunnel() {
 }
 
 void H1Client::consume(std::size_t n) {
-  const bool waited = unconsumed_ > kWindow;
+  const bool waited = !wants_input();
   unconsumed_ -= std::min<std::uint64_t>(n, unconsumed_);
-  if (waited && unconsumed_ <= kWindow) transport_.codec_changed();
+  if (unconsumed_ == 0) held_ = false;
+  if (waited && wants_input()) transport_.codec_changed();
 }
 
 void H1Client::reset() {

@@ -11,6 +11,12 @@ void H1Server::feed(std::string_view bytes) {
   if (in_ == In::kClosed) input_.clear();
 }
 
+void H1Server::feed_bulk(Bulk& bulk) {
+  if (in_ != In::kTunnel) return;
+  held_ = !receiver_->on_bulk(bulk) && bulk.moved > 0;
+  if (held_) unconsumed_ += bulk.moved;
+}
+
 void H1Server::proceed() {
   if (in_ == In::kClosed) return;
   std::size_t used = 0;
@@ -169,8 +175,8 @@ void H1Server::on_closed(const Error& error) {
 
 bool H1Server::wants_input() const {
   switch (in_) {
-    case In::kBody:
-    case In::kTunnel: return unconsumed_ <= kWindow;
+    case In::kBody: return unconsumed_ <= kWindow;
+    case In::kTunnel: return !held_ && unconsumed_ <= kWindow;
     case In::kDone: return input_.empty();
     case In::kHead: return !full_;
     case In::kClosed: return false;

@@ -34,6 +34,7 @@ class H1Server final : public ServerCodec, private ServerStream {
 
   // Codec
   void feed(std::string_view bytes) override;
+  void feed_bulk(Bulk& bulk) override;
   void feed_end() override;
   void proceed() override;
   void on_writable() override;
@@ -58,6 +59,7 @@ class H1Server final : public ServerCodec, private ServerStream {
   void send_response(const ResponseHead& head, bool end, bool close) override;
   void send_upgrade(const ResponseHead& head) override;
   bool send_body(std::string_view bytes, bool end) override;
+  bool send_bulk(Bulk& bulk) override;
   void send_trailers(const FieldList& trailers) override;
   void consume(std::size_t n) override;
   void reset() override;
@@ -103,6 +105,7 @@ class H1Server final : public ServerCodec, private ServerStream {
   bool upgrade_ = false;    // asked for
   bool expects_ = false;    // 100-continue, and none was sent yet
   bool blocked_ = false;    // send_body returned false
+  bool held_ = false;       // of a tunnel: nothing more until what was moved has been taken
   bool full_ = false;       // the transport is above high water: no further request is begun
 };
 

@@ -87,6 +87,12 @@ bool H1Server::send_body(std::string_view bytes, bool end) {
   return room;
 }
 
+bool H1Server::send_bulk(Bulk& bulk) {
+  const bool room = out_ != Out::kTunnel || transport_.write_bulk(bulk);
+  if (!room) blocked_ = true;
+  return room;
+}
+
 bool H1Server::send_framed(std::string_view bytes, bool end) {
   const BodyWritten written =
       write_body(transport_, out_ == Out::kChunked, out_ == Out::kLength ? &left_ : nullptr, bytes, end);
@@ -150,9 +156,12 @@ void H1Server::finish() {
 }
 
 void H1Server::consume(std::size_t n) {
-  const bool waited = unconsumed_ > kWindow;
+  const std::uint64_t before = unconsumed_;
   unconsumed_ -= std::min<std::uint64_t>(n, unconsumed_);
-  if (waited && unconsumed_ <= kWindow) transport_.codec_changed();
+  const bool held = held_ && unconsumed_ > 0;
+  if (held != std::exchange(held_, held) || (before > kWindow && unconsumed_ <= kWindow)) {
+    transport_.codec_changed();
+  }
 }
 
 void H1Server::reset() {

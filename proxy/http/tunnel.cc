@@ -25,6 +25,11 @@ class TunnelEnd : public Role, protected Handle {
     unconsumed_ += bytes.size();
     receiver_->on_body(bytes, false);
   }
+  void feed_bulk(Bulk& bulk) override {
+    if (receiver_ == nullptr || in_ended_) return;
+    held_ = !receiver_->on_bulk(bulk) && bulk.moved > 0;
+    if (held_) unconsumed_ += bulk.moved;
+  }
   void feed_end() override {
     begin();
     if (receiver_ == nullptr || in_ended_) return;
@@ -42,7 +47,7 @@ class TunnelEnd : public Role, protected Handle {
     close(Codec::Fate::kAbort);
     if (receiver != nullptr) receiver->on_reset(Error(error.code, peer_, Retry::kNo, error.detail));
   }
-  bool wants_input() const override { return unconsumed_ <= kWindow; }
+  bool wants_input() const override { return !held_ && unconsumed_ <= kWindow; }
   Codec::Fate fate() const override { return fate_; }
   std::size_t active() const override { return receiver_ == nullptr ? 0 : 1; }
 
@@ -60,11 +65,18 @@ class TunnelEnd : public Role, protected Handle {
     if (in_ended_) close(Codec::Fate::kClose);
     return room;
   }
+  bool send_bulk(Bulk& bulk) override {
+    if (fate_ != Codec::Fate::kOpen || out_ended_) return true;
+    const bool room = transport_.write_bulk(bulk);
+    if (!room) blocked_ = true;
+    return room;
+  }
   void send_trailers(const FieldList& /*trailers*/) override { send_body({}, true); }
   void consume(std::size_t n) override {
-    const bool waited = unconsumed_ > kWindow;
+    const bool waited = !wants_input();
     unconsumed_ -= std::min<std::uint64_t>(n, unconsumed_);
-    if (waited && unconsumed_ <= kWindow) transport_.codec_changed();
+    if (unconsumed_ == 0) held_ = false;
+    if (waited && wants_input()) transport_.codec_changed();
   }
   void reset() override {
     if (fate_ == Codec::Fate::kOpen) close(Codec::Fate::kAbort);
@@ -82,6 +94,7 @@ class TunnelEnd : public Role, protected Handle {
  private:
   Side peer_;
   std::uint64_t unconsumed_ = 0;
+  bool held_ = false;  // the other side has not taken all that was moved: nothing more until it has
   Codec::Fate fate_ = Codec::Fate::kOpen;
   bool in_ended_ = false;
   bool out_ended_ = false;

@@ -20,6 +20,7 @@
 #include <string_view>
 
 #include "base/address.h"
+#include "base/bulk.h"
 #include "base/error.h"
 
 namespace remora::net {
@@ -32,6 +33,9 @@ class Stream {
     virtual void on_open() {}
     // Bytes arrived; valid until the call returns.
     virtual void on_data(std::string_view bytes) = 0;
+    // Much arrives, and waits in the kernel: hand it to another stream's send_bulk(). What is not moved there
+    // comes by on_data.
+    virtual void on_bulk(Bulk& /*bulk*/) {}
     // The peer has sent all it will (FIN). The write side stays open.
     virtual void on_end() = 0;
     // send() returned false before, and the queue is now below the low-water mark.
@@ -62,6 +66,11 @@ class Stream {
   // given is accepted in any case. While connecting everything is queued. Ignored after end(), reset() or
   // on_closed, and when writing has failed: on_closed follows once everything readable has been read.
   virtual bool send(std::span<const std::string_view> pieces) = 0;
+
+  // As send(), with what waits at another socket (base/bulk.h): moves what it can, and says how much. False
+  // also when the kernel has not taken all of that: stop until on_writable. A stream that is no plain socket
+  // moves nothing.
+  virtual bool send_bulk(Bulk& /*bulk*/) { return true; }
 
   // Half-close: FIN after what is queued. Idempotent.
   virtual void end() = 0;

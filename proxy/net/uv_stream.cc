@@ -1,9 +1,11 @@
+// Long because a socket is read, written and ended in one state, each with its failures.
 #include "proxy/net/uv_stream.h"
 
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <utility>
 
 #include "proxy/net/uv_error.h"
@@ -15,6 +17,12 @@ namespace {
 constexpr std::size_t kPiecesPerWrite = 16;
 constexpr std::size_t kBytesPerWrite = std::size_t{128} * 1024;
 
+// So many full reads in a row are followed by an offer; what is below the least is read again, and what is
+// above the most waits for the other connections of the loop.
+constexpr std::uint8_t kFullReads = 2;
+constexpr std::size_t kLeastBulk = std::size_t{16} * 1024;
+constexpr std::size_t kMostBulk = std::size_t{1024} * 1024;
+
 uv_buf_t to_buffer(std::string_view bytes) {
   uv_buf_t buffer;
   buffer.base = const_cast<char*>(bytes.data());  // libuv has one type for both directions
@@ -25,6 +33,20 @@ uv_buf_t to_buffer(std::string_view bytes) {
 int fd_of(uv_stream_t* handle) {
   uv_os_fd_t fd = -1;
   return uv_fileno(reinterpret_cast<uv_handle_t*>(handle), &fd) == 0 ? fd : -1;
+}
+
+// Whether it is the connection that has failed, or the system does not move bytes in this way at all.
+void note_source_error(Bulk& bulk, int error) {
+  switch (error) {
+    case EAGAIN:
+    case ENOMEM: return;
+    case EACCES:
+    case EINVAL:
+    case ENOSYS:
+    case EOPNOTSUPP:
+    case EPERM: bulk.refusal = Bulk::Refusal::kForGood; return;
+    default: bulk.error = error;
+  }
 }
 
 // A peer that is gone, as seen by a write. The reading side may still hold what it sent before.
@@ -185,9 +207,11 @@ void UvStream::resume() {
   start_reading();
 }
 
+bool UvStream::brings_much() const { return full_reads_ >= kFullReads && full_reads_ != kNeverBulk; }
+
 void UvStream::on_alloc(uv_handle_t* handle, std::size_t /*suggested*/, uv_buf_t* buffer) {
   const auto& stream = *static_cast<UvStream*>(handle->data);
-  const bool wanted = !stream.paused_ && stream.events_ != nullptr;
+  const bool wanted = !stream.paused_ && stream.events_ != nullptr && !stream.brings_much();
   buffer->base = wanted ? stream.context_.read_buffer.get() : nullptr;
   buffer->len = wanted ? NetworkContext::kReadSize : 0;  // 0: on_read is called with UV_ENOBUFS
 }
@@ -196,6 +220,10 @@ void UvStream::on_read(uv_stream_t* handle, ssize_t count, const uv_buf_t* buffe
   auto* stream = static_cast<UvStream*>(handle->data);
   if (count == 0 || stream == nullptr) return;
   if (count == UV_ENOBUFS && buffer->len == 0) {
+    if (!stream->paused_ && stream->events_ != nullptr) {
+      stream->context_.loop.event([&] { stream->offer_bulk(); });
+      return;
+    }
     stream->reading_ = false;
     uv_read_stop(handle);
     return;
@@ -203,7 +231,26 @@ void UvStream::on_read(uv_stream_t* handle, ssize_t count, const uv_buf_t* buffe
   stream->context_.loop.event([&] { stream->received(count, buffer->base); });
 }
 
+// What is not taken is read as soon as the loop comes round, since the socket is still readable; so an end
+// and a failure are met there alone.
+void UvStream::offer_bulk() {
+  Bulk bulk{.source = fd_of(handle_.get())};
+  events_->on_bulk(bulk);
+  if (bulk.moved == 0 && bulk.refusal == Bulk::Refusal::kForGood) {
+    full_reads_ = kNeverBulk;
+  } else if (bulk.moved < kLeastBulk) {
+    full_reads_ = 0;
+  }
+  if (bulk.error != 0 && state_ == State::kOpen) {
+    close(uv_error(uv_translate_sys_error(bulk.error), Attempt::kConnection));
+  }
+}
+
 void UvStream::received(ssize_t count, const char* bytes) {
+  if (full_reads_ != kNeverBulk) {
+    full_reads_ =
+        count == ssize_t{NetworkContext::kReadSize} ? static_cast<std::uint8_t>(full_reads_ + 1) : 0;
+  }
   if (count > 0) {
     if (events_ != nullptr) events_->on_data({bytes, static_cast<std::size_t>(count)});
   } else if (count == UV_EOF) {
@@ -279,6 +326,33 @@ std::size_t UvStream::try_write(std::span<const std::string_view> pieces) {
   return taken;
 }
 
+bool UvStream::send_bulk(Bulk& bulk) {
+  bulk.refusal = Bulk::Refusal::kBusy;
+  if (state_ != State::kOpen || end_asked_ || failure_ != 0 || pending_) return !above_high_water_;
+  PipePool::Lease pipe = context_.pipes.take();
+  if (!pipe) {
+    bulk.refusal = Bulk::Refusal::kNoPipe;
+    return true;
+  }
+  while (bulk.moved < kMostBulk) {
+    const ssize_t count = pipe->fill(bulk.source);
+    if (count < 0) note_source_error(bulk, errno);
+    if (count <= 0) break;
+    bulk.moved += static_cast<std::size_t>(count);
+    if (!pipe->drain(fd_of(handle_.get()))) {
+      note_write_error(uv_translate_sys_error(errno));
+      return true;
+    }
+    if (pipe->size() == 0) continue;
+    pending_ = std::make_unique<Pending>();
+    pending_->pipe = std::move(pipe);
+    owes_drained_ = above_high_water_ = true;
+    flush();
+    return !above_high_water_;
+  }
+  return true;
+}
+
 void UvStream::enqueue(std::span<const std::string_view> pieces, std::size_t skip) {
   for (auto piece : pieces) {
     const std::size_t skipped = std::min(skip, piece.size());
@@ -294,7 +368,12 @@ void UvStream::enqueue(std::span<const std::string_view> pieces, std::size_t ski
 void UvStream::flush() {
   if (state_ != State::kOpen || !pending_ || pending_->in_flight > 0) return;
   std::array<std::string_view, kPiecesPerWrite> pieces;
-  const std::size_t used = pending_->bytes.front(pieces, kBytesPerWrite);
+  std::size_t used = 1;
+  if (pending_->pipe) {
+    pieces[0] = pending_->pipe->take_piece();
+  } else {
+    used = pending_->bytes.front(pieces, kBytesPerWrite);
+  }
   std::array<uv_buf_t, kPiecesPerWrite> buffers;
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < used; ++i) {
@@ -324,8 +403,13 @@ void UvStream::written(int status) {
     note_write_error(status);
     return;
   }
-  pending_->bytes.consume(std::exchange(pending_->in_flight, 0));
-  if (pending_->bytes.empty()) {
+  if (pending_->pipe) {
+    if (!flush_pipe()) return;
+  } else {
+    pending_->bytes.consume(pending_->in_flight);
+  }
+  pending_->in_flight = 0;
+  if (pending_->size() == 0) {
     pending_.reset();
     if (end_asked_) send_fin();
   } else {
@@ -334,8 +418,19 @@ void UvStream::written(int status) {
   tell_progress();
 }
 
+// libuv has waited until there was room for the first piece of what is in the pipe; the rest goes by itself.
+bool UvStream::flush_pipe() {
+  pending_->pipe->forget_piece();
+  if (!pending_->pipe->drain(fd_of(handle_.get()))) {
+    note_write_error(uv_translate_sys_error(errno));
+    return false;
+  }
+  if (pending_->pipe->size() == 0) pending_->pipe.reset();
+  return true;
+}
+
 void UvStream::tell_progress() {
-  if (above_high_water_ && queued() < kLowWater) {
+  if (above_high_water_ && queued() < kLowWater && (!pending_ || !pending_->pipe)) {
     above_high_water_ = false;
     if (events_ != nullptr) events_->on_writable();
   }

@@ -1,6 +1,10 @@
 // Stream on a libuv TCP or Unix socket: what the kernel takes at once is never copied, the rest is queued and
 // written by one outstanding uv_write at a time.
 //
+// A connection whose reads fill the buffer one after the other brings much: what comes next is offered as
+// Bulk before it is read, until there is little of it. So small requests and answers take no more system
+// calls than they would, and no pipe.
+//
 // Thread: the loop's. Owner: see Stream. For proxy/net only. An idle stream holds its libuv handle and this
 // object, no buffer: all streams of a network read into one.
 #pragma once
@@ -17,6 +21,7 @@
 #include "base/turn.h"
 #include "proxy/net/fd.h"
 #include "proxy/net/loop.h"
+#include "proxy/net/pipe.h"
 #include "proxy/net/send_queue.h"
 #include "proxy/net/stream.h"
 #include "proxy/net/uv_handle.h"
@@ -49,6 +54,7 @@ struct NetworkContext {
   Loop& loop;
   FailureList failures;
   std::unique_ptr<char[]> read_buffer;  // used by one read callback at a time
+  PipePool pipes;
 };
 
 class UvStream final : public Stream {
@@ -66,22 +72,29 @@ class UvStream final : public Stream {
 
   void set_events(Events* events) override;
   bool send(std::span<const std::string_view> pieces) override;
+  bool send_bulk(Bulk& bulk) override;
   void end() override;
   void reset() override;
   void pause() override;
   void resume() override;
-  std::size_t queued() const override { return pending_ ? pending_->bytes.size() : 0; }
+  std::size_t queued() const override { return pending_ ? pending_->size() : 0; }
   const Address& peer() const override { return peer_; }
   Address local() const override;
 
  private:
   friend class FailureList;
   enum class State : std::uint8_t { kConnecting, kOpen, kClosed };
+  static constexpr std::uint8_t kNeverBulk = 255;
+
+  bool brings_much() const;
 
   // Exists only while there is something in it.
   struct Pending {
+    std::size_t size() const { return bytes.size() + (pipe ? pipe->size() : 0); }
+
+    PipePool::Lease pipe;  // goes first; null: nothing of it is left
     SendQueue bytes;
-    std::size_t in_flight = 0;  // of those, how many the outstanding uv_write has; 0: there is none
+    std::size_t in_flight = 0;  // of these, how many the outstanding uv_write has; 0: there is none
   };
 
   UvStream(NetworkContext& context, Address peer) : context_(context), peer_(std::move(peer)) {}
@@ -92,6 +105,7 @@ class UvStream final : public Stream {
   std::size_t try_write(std::span<const std::string_view> pieces);
   void enqueue(std::span<const std::string_view> pieces, std::size_t skip);
   void flush();
+  bool flush_pipe();
   void send_fin();
   void note_write_error(int status);
   void tell_progress();
@@ -101,6 +115,7 @@ class UvStream final : public Stream {
 
   void connected(int status);
   void received(ssize_t count, const char* bytes);
+  void offer_bulk();
   void ended();
   void written(int status);
 
@@ -116,7 +131,8 @@ class UvStream final : public Stream {
   Address peer_;
   int failure_ = 0;  // libuv status of a failed write, or of a connect that failed at once
   State state_ = State::kConnecting;
-  bool reading_ = false;  // libuv watches for bytes
+  std::uint8_t full_reads_ = 0;  // one after the other; kNeverBulk: nobody takes it otherwise
+  bool reading_ = false;         // libuv watches for bytes
   bool paused_ = false;
   bool read_ended_ = false;
   bool end_asked_ = false;

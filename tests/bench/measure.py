@@ -211,6 +211,65 @@ def handshakes(proxy, port, scenario, settings):
             "rss": resident(pids), "errors": 0, "requests": count}
 
 
+def bulk(proxy, port, scenario, seconds):
+    """One large response after the other on each connection, thrown away unread (MSG_TRUNC), so that the proxy is the limit.
+
+    A flat dict of numbers; what is otherwise per request is per MiB.
+    """
+    with contextlib.ExitStack() as stack:
+        request = request_bytes(port, scenario.path)
+        buffer = bytearray(1 << 20)
+        left = {}  # by descriptor: the connection, and how much of its response is to come
+        poll = select.epoll()
+        stack.callback(poll.close)
+        for _ in range(scenario.connections):
+            connection = stack.enter_context(connect(port, None))
+            connection.sendall(request)
+            read_response(connection)
+            connection.sendall(request)
+            connection.setblocking(False)
+            poll.register(connection, select.EPOLLIN)
+            left[connection.fileno()] = [connection, 0]
+        size = response_size(port, request)
+
+        def run(until):
+            total = 0
+            while time.monotonic() < until:
+                for number, _ in poll.poll(1):
+                    one = left[number]
+                    got = one[0].recv_into(buffer, len(buffer), socket.MSG_TRUNC)
+                    if got == 0:
+                        raise BenchError(f"{proxy.name} has closed a connection")
+                    total += got
+                    one[1] += got
+                    if one[1] >= size:
+                        one[1] -= size
+                        one[0].sendall(request)
+            return total
+
+        run(time.monotonic() + 0.5)
+        pids = proxy.pids()
+        stolen, begun, before = stolen_seconds(), time.monotonic(), Cpu(pids)
+        moved = run(begun + seconds) / (1 << 20)
+        after, wall = Cpu(pids), time.monotonic() - begun
+        rss = resident(pids)
+        proxy.check_alive()
+    return {"requests_per_second": moved / wall, "mib_per_second": moved / wall, "p50_us": 0.0, "p99_us": 0.0,
+            "cpu_us": (after.run - before.run) * 1e6 / moved, "user_us": (after.user - before.user) * 1e6 / moved,
+            "system_us": (after.system - before.system) * 1e6 / moved, "busy": (after.run - before.run) / wall,
+            "wait": (after.wait - before.wait) / wall, "stolen": (stolen_seconds() - stolen) / wall,
+            "rss": rss, "errors": 0, "requests": moved}
+
+
+def response_size(port, request):
+    """Bytes of one response, its head included."""
+    with connect(port, None) as connection:
+        connection.sendall(request)
+        head = connection.recv(65536, socket.MSG_PEEK)
+        _, body = read_response(connection)
+    return head.index(b"\r\n\r\n") + 4 + len(body)
+
+
 def open_crowd(port, count, crowd, tls):
     """Adds `count` connections to `crowd`, in batches; each makes one request. Returns the errors."""
     request = request_bytes(port, "/64")

@@ -20,6 +20,7 @@ START_SECONDS = 10
 STOP_SECONDS = 5
 PR_SET_PDEATHSIG = 1
 LOG_NUMBERS = itertools.count(1)
+NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"  # of Debian's libnginx-mod-stream
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -208,6 +209,55 @@ backend app
 """
 
 
+def nginx_tcp_config(port, backend_port, files, directory):
+    user = "user root;" if os.geteuid() == 0 else ""
+    return f"""
+load_module {NGINX_STREAM};
+worker_processes 1;
+daemon off;
+{user}
+pid {directory}/nginx.pid;
+error_log stderr warn;
+worker_rlimit_nofile {files};
+events {{ worker_connections {files}; }}
+stream {{
+  tcp_nodelay on;
+  proxy_timeout 75s;
+  server {{
+    listen 127.0.0.1:{port};
+    proxy_pass 127.0.0.1:{backend_port};
+  }}
+}}
+"""
+
+
+def haproxy_tcp_config(port, backend_port, files, splice):
+    return f"""
+global
+  maxconn {(files - 400) // 2}
+  maxpipes 64
+  nbthread 1
+defaults
+  mode tcp
+  no log
+  {"option splice-request" if splice else ""}
+  {"option splice-response" if splice else ""}
+  timeout connect 5s
+  timeout client 75s
+  timeout server 75s
+frontend bench
+  bind 127.0.0.1:{port}
+  default_backend app
+backend app
+  server app 127.0.0.1:{backend_port}
+"""
+
+
+def as_tcp(remora):
+    """The text of remora_config for a listener that knows no HTTP."""
+    return remora.replace('[[listener.route]]\n', 'protocol = "tcp"\n')
+
+
 def remora_config(port, backend_port, admin_port, access_log, tls=None):
     secure = (f'tls = {{ certificate = "{tls["certificate"]}", key = "{tls["key"]}", min_version = "1.3" }}' if tls else "")
     path = (access_log or "off").replace("\\", "\\\\").replace('"', '\\"')
@@ -269,15 +319,19 @@ def start_proxy(name, settings, backend_port):
     if name == "floor":
         command = [settings.floor, str(port), f"127.0.0.1:{backend_port}"]
     elif name == "nginx":
-        config = write(directory, "nginx.conf", nginx_config(port, backend_port, files, directory, settings.tls))
+        text = (nginx_tcp_config(port, backend_port, files, directory) if settings.tcp else
+                nginx_config(port, backend_port, files, directory, settings.tls))
+        config = write(directory, "nginx.conf", text)
         command = [find_program("nginx"), "-e", "stderr", "-p", directory, "-c", config]
-    elif name == "haproxy":
-        config = write(directory, "haproxy.cfg", haproxy_config(port, backend_port, files, settings.tls))
+    elif name.startswith("haproxy"):
+        text = (haproxy_tcp_config(port, backend_port, files, name == "haproxy") if settings.tcp else
+                haproxy_config(port, backend_port, files, settings.tls))
+        config = write(directory, "haproxy.cfg", text)
         command = [find_program("haproxy"), "-db", "-f", config]
     else:
         text = (full_config(port, backend_port, free_port(), directory, settings.tls) if name == "full" else
                 remora_config(port, backend_port, free_port(), settings.access_log, settings.tls))
-        config = write(directory, f"{name}.toml", text)
+        config = write(directory, f"{name}.toml", as_tcp(text) if settings.tcp else text)
         command = [settings.baseline if name == "baseline" else settings.remora, "run", "--config", config]
         stop_signal = signal.SIGINT  # SIGTERM would drain the connections that are still open
     child = Child(name, command, settings.proxy_core, directory, stop_signal)

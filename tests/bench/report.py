@@ -64,6 +64,17 @@ def load_row(proxy, s):
             percent(s["wait"]), number(s["rss"] / MIB, 1), number(s["errors"])]
 
 
+BULK_HEADER = ["proxy", "MiB/s", "CPU ms/GiB", "lowest", "of it user", "CPU / floor", "rate / floor", "spread", "busy", "wait",
+               "RSS MiB"]
+PER_GIB = 1.024  # from microseconds per MiB to milliseconds per GiB
+
+
+def bulk_row(proxy, s):
+    return [proxy, number(s["mib_per_second"]), number(s["cpu_us"] * PER_GIB), number(s["cpu_us_lowest"] * PER_GIB),
+            number(s["user_us"] * PER_GIB), times(s.get("cpu_ratio")), times(s.get("rate_ratio")), percent(s["spread"]),
+            percent(s["busy"]), percent(s["wait"]), number(s["rss"] / MIB, 1)]
+
+
 IDLE_HEADER = ["proxy", "RSS at start MiB", "RSS warm MiB", "RSS with all MiB", "bytes/connection",
                "idle CPU", "errors"]
 
@@ -73,9 +84,14 @@ def idle_row(proxy, s):
             number(s["per_connection"]), f"{s['idle_cpu'] * 100:.2f} %", number(s["errors"])]
 
 
+def is_bulk(scenario):
+    return scenario.name.startswith("bulk")
+
+
 def scenario_table(scenario, summaries):
-    rows = [(idle_row if scenario.name == "idle" else load_row)(proxy, s) for proxy, s in summaries.items()]
-    return table(IDLE_HEADER if scenario.name == "idle" else LOAD_HEADER, rows)
+    header, row = ((IDLE_HEADER, idle_row) if scenario.name == "idle" else
+                   (BULK_HEADER, bulk_row) if is_bulk(scenario) else (LOAD_HEADER, load_row))
+    return table(header, [row(proxy, s) for proxy, s in summaries.items()])
 
 
 def closing_table(scenarios, proxies, summaries):
@@ -89,7 +105,8 @@ def closing_table(scenarios, proxies, summaries):
                 row.append(f"{number(s['per_connection'])} B/conn")
             else:
                 share = f" ({times(s['cpu_ratio'])})" if "cpu_ratio" in s else ""
-                row.append(f"{number(s['cpu_us'], 2)} us{share}")
+                cost = f"{number(s['cpu_us'] * PER_GIB)} ms/GiB" if is_bulk(scenario) else f"{number(s['cpu_us'], 2)} us"
+                row.append(cost + share)
         rows.append(row)
     start = ["RSS at start"]
     errors = ["errors"]

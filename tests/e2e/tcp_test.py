@@ -172,6 +172,10 @@ class EndsTest(TcpTestCase):
         self.assertEqual([expected], got)
         eventually(lambda: received, "the backend has read all")
         self.assertEqual([expected], received)
+        samples = proxy.metrics()
+        self.assertGreater(metric_sum(samples, "remora_spliced_bytes_total", listener="in"), BIG)
+        self.assertEqual(2 * BIG, metric_sum(samples, "remora_received_bytes_total", listener="in") +
+                         metric_sum(samples, "remora_sent_bytes_total", listener="in"))
 
     @staticmethod
     def read_all(sock):

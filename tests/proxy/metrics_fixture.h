@@ -52,6 +52,8 @@ inline std::vector<WorkerReport> two_workers() {
     listener.accept_paused = i;
     listener.bytes.received = 1000;
     listener.bytes.sent = 2000;
+    listener.bytes.spliced = 700;
+    listener.bytes.pipes_missing = 3;
     listener.local_replies[static_cast<std::size_t>(Flag::kNoRoute)] = 2;
     listener.tls = {.full = 41, .resumed = 42, .failed = 43};
     report.listeners.push_back({.name = "in", .address = "127.0.0.1:8080", .tls = true, .stats = listener});

@@ -49,6 +49,8 @@ TEST_CASE("the numbers of all workers are added up by name") {
            R"(remora_accept_paused_total{listener="in"} 1)",
            R"(remora_received_bytes_total{listener="in"} 2000)",
            R"(remora_sent_bytes_total{listener="in"} 4000)",
+           R"(remora_spliced_bytes_total{listener="in"} 1400)",
+           R"(remora_splice_failures_total{listener="in"} 6)",
            R"(remora_access_log_dropped_total 9)",
            R"(remora_loop_lag_seconds{worker="1"} 0.003)",
            R"(remora_tracing_spans_delivered_total 31)",
