@@ -34,7 +34,7 @@ EndpointSource::List endpoints_of(const std::vector<Address>& addresses) {
 
 }  // namespace
 
-EndpointSource::List endpoints_of(const std::vector<net::ServiceRecord>& records) {
+EndpointSource::List endpoints_of(const std::vector<net::ServiceRecord>& records, std::string& left_out) {
   EndpointSource::List list;
   std::vector<std::uint16_t> priorities;
   priorities.reserve(records.size());
@@ -44,7 +44,7 @@ EndpointSource::List endpoints_of(const std::vector<net::ServiceRecord>& records
   for (const net::ServiceRecord& record : records) {
     auto endpoint = config::parse_endpoint(record.host + ":" + std::to_string(record.port));
     if (!endpoint) {
-      log_warn("SRV record left out", {{"reason", endpoint.error()}});
+      left_out += (left_out.empty() ? "" : "; ") + endpoint.error();
       continue;
     }
     const auto rank = std::ranges::lower_bound(priorities, record.priority) - priorities.begin();
@@ -68,7 +68,13 @@ void DnsSource::ask() {
   if (records_ == Records::kServices) {
     query_ = parts_.resolver.resolve_service(name_, [this](Result<net::ServiceAnswer> answer) {
       if (!answer) return on_failure(answer.error());
-      List list = endpoints_of(answer->records);
+      std::string left_out;
+      List list = endpoints_of(answer->records, left_out);
+      // Once, not with every answer.
+      if (left_out != left_out_ && !left_out.empty()) {
+        log_warn("SRV records left out", {{"name", name_}, {"reason", left_out}});
+      }
+      left_out_ = std::move(left_out);
       if (!list.empty()) return on_answer(std::move(list), answer->ttl);
       on_failure({ErrorCode::kResolveFailed, Side::kInternal, Retry::kNo, "no target is a host name"});
     });

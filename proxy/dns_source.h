@@ -47,10 +47,12 @@ class DnsSource final : public EndpointSource, private Timer {
   discovery::DnsRefresh refresh_;
   discovery::SourceRecord record_;
   List list_;
+  std::string left_out_;  // of the last answer
   std::unique_ptr<net::Resolver::Query> query_;
 };
 
-// What SRV records say, as endpoints: in order of priority and name. Pure.
-EndpointSource::List endpoints_of(const std::vector<net::ServiceRecord>& records);
+// What SRV records say, as endpoints: in order of priority and name. `left_out` gets what is wrong with those
+// that are none. Pure.
+EndpointSource::List endpoints_of(const std::vector<net::ServiceRecord>& records, std::string& left_out);
 
 }  // namespace remora::proxy

@@ -1,6 +1,7 @@
 #include "proxy/endpoint_sources.h"
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -88,53 +89,60 @@ void EndpointSources::watch(const config::Config& config) {
     add_names(list, configured_);
     look_up(list);
     if (!has_list(cluster) || find(*cluster.discover) != nullptr) continue;
-    listed_.push_back(make(*cluster.discover, config.runtime.watch));
-    look_up(listed_.back()->source->list());
+    const auto [listed, _] = listed_.emplace(Key{cluster.discover->source, cluster.discover->name},
+                                             make(*cluster.discover, config.runtime.watch));
+    look_up(listed->second.source->list());
   }
   use_known();
 }
 
-std::unique_ptr<EndpointSources::Listed> EndpointSources::make(const config::Discover& discover,
-                                                               bool watch_files) const {
-  auto listed = std::make_unique<Listed>(
-      Listed{.kind = discover.source, .name = discover.name, .source = {}, .file = nullptr, .used = {}});
+EndpointSources::Listed EndpointSources::make(const config::Discover& discover, bool watch_files) const {
+  Listed listed{.source = {}, .file = nullptr, .used = {}};
   if (discover.source == Source::kSrv) {
-    listed->source = std::make_unique<DnsSource>(parts_, DnsSource::Records::kServices, discover.name);
+    listed.source = std::make_unique<DnsSource>(parts_, DnsSource::Records::kServices, discover.name);
     return listed;
   }
   auto file = std::make_unique<FileSource>(parts_, discover.name, watch_files);
-  listed->file = file.get();
-  listed->source = std::move(file);
+  listed.file = file.get();
+  listed.source = std::move(file);
   return listed;
 }
 
 void EndpointSources::keep(const config::Config& config) {
   configured_.clear();
-  std::vector<const Listed*> kept;
+  std::set<Key> kept;
   for (const config::Cluster& cluster : config.clusters) {
     add_names(StaticSource(cluster.endpoints).list(), configured_);
-    if (has_list(cluster)) kept.push_back(find(*cluster.discover));
+    if (has_list(cluster)) kept.emplace(cluster.discover->source, cluster.discover->name);
   }
-  for (auto& listed : listed_) {
-    if (std::ranges::find(kept, listed.get()) == kept.end()) {
-      parts_.loop.turn().bury(std::move(listed->source));
-      listed = nullptr;
-    } else if (listed->file != nullptr) {
-      listed->file->watch(config.runtime.watch);
+  for (auto next = listed_.begin(); next != listed_.end();) {
+    Listed& listed = next->second;
+    if (!kept.contains(next->first)) {
+      parts_.loop.turn().bury(std::move(listed.source));
+      next = listed_.erase(next);
+      continue;
     }
+    if (listed.file != nullptr) listed.file->watch(config.runtime.watch);
+    ++next;
   }
-  std::erase(listed_, nullptr);
   drop_unneeded();
 }
 
 void EndpointSources::look() {
-  for (const auto& listed : listed_) {
-    if (listed->file != nullptr) listed->file->look();
+  for (const auto& [key, listed] : listed_) {
+    if (listed.file != nullptr) listed.file->look();
   }
+  // Who has files read anew wants to see what they say.
+  if (changed_timer_.armed()) tell_changed();
 }
 
 void EndpointSources::on_changed() {
-  for (const auto& listed : listed_) look_up(listed->source->list());
+  if (!changed_timer_.armed()) parts_.loop.wheel().arm_in(changed_timer_, kTellAfter);
+}
+
+void EndpointSources::tell_changed() {
+  changed_timer_.cancel();
+  for (const auto& [key, listed] : listed_) look_up(listed.source->list());
   use_known();
   drop_unneeded();
   ways_.changed();
@@ -147,8 +155,8 @@ void EndpointSources::look_up(const List& list) {
 }
 
 void EndpointSources::look_up(const std::string& name) {
-  if (find_name(name) != nullptr) return;
-  names_.push_back(std::make_unique<DnsSource>(parts_, DnsSource::Records::kAddresses, name));
+  auto& known = names_[name];
+  if (known == nullptr) known = std::make_unique<DnsSource>(parts_, DnsSource::Records::kAddresses, name);
 }
 
 bool EndpointSources::known(const List& list) const {
@@ -160,42 +168,40 @@ bool EndpointSources::known(const List& list) const {
 }
 
 void EndpointSources::use_known() {
-  for (const auto& listed : listed_) {
-    List latest = listed->source->list();
-    if (latest != listed->used && known(latest)) listed->used = std::move(latest);
+  for (auto& [key, listed] : listed_) {
+    List latest = listed.source->list();
+    if (latest != listed.used && known(latest)) listed.used = std::move(latest);
   }
 }
 
 // One that goes may be the one whose event this is.
 void EndpointSources::drop_unneeded() {
   std::unordered_set<std::string> needed = configured_;
-  for (const auto& listed : listed_) {
-    add_names(listed->used, needed);
-    add_names(listed->source->list(), needed);
+  for (const auto& [key, listed] : listed_) {
+    add_names(listed.used, needed);
+    add_names(listed.source->list(), needed);
   }
-  for (auto& name : names_) {
-    if (!needed.contains(name->name())) parts_.loop.turn().bury(std::move(name));
+  for (auto next = names_.begin(); next != names_.end();) {
+    const auto at = next++;
+    if (needed.contains(at->first)) continue;
+    parts_.loop.turn().bury(std::move(at->second));
+    names_.erase(at);
   }
-  std::erase(names_, nullptr);
 }
 
 const EndpointSources::Listed* EndpointSources::find(const config::Discover& discover) const {
-  for (const auto& listed : listed_) {
-    if (listed->kind == discover.source && listed->name == discover.name) return listed.get();
-  }
-  return nullptr;
+  const auto found = listed_.find(Key{discover.source, discover.name});
+  return found == listed_.end() ? nullptr : &found->second;
 }
 
 const DnsSource* EndpointSources::find_name(std::string_view name) const {
-  for (const auto& known : names_) {
-    if (known->name() == name) return known.get();
-  }
-  return nullptr;
+  const auto found = names_.find(name);
+  return found == names_.end() ? nullptr : found->second.get();
 }
 
 bool EndpointSources::settled() const {
-  return std::ranges::all_of(names_, [](const auto& name) { return name->settled(); }) &&
-         std::ranges::all_of(listed_, [](const auto& listed) { return listed->source->settled(); });
+  return std::ranges::all_of(names_, [](const auto& entry) { return entry.second->settled(); }) &&
+         std::ranges::all_of(listed_, [](const auto& entry) { return entry.second.source->settled(); });
 }
 
 // Null: it is not there yet, or belongs to `listed_`.

@@ -9,9 +9,12 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "proxy/dns_source.h"
@@ -23,8 +26,11 @@ namespace remora::proxy {
 
 class EndpointSources final {
  public:
+  static constexpr Duration kTellAfter = 10ms;
+
   struct Ways {
-    // resolved() may say something else than before, or settled() has become true.
+    // resolved() may say something else than before, or settled() has become true. Once for all that came
+    // within kTellAfter: a thousand names that are answered together are one change.
     std::function<void()> changed;
     std::function<void(Event)> tell;
     // A service in the mesh as a source; null: there is no mesh yet.
@@ -57,16 +63,15 @@ class EndpointSources final {
 
  private:
   using List = EndpointSource::List;
+  using Key = std::pair<config::Discover::Source, std::string>;
   // A source whose list may have names in it.
   struct Listed {
-    config::Discover::Source kind;
-    std::string name;
     std::unique_ptr<EndpointSource> source;
     FileSource* file;  // the same, if it is one
     List used;         // the latest list whose names are known
   };
 
-  std::unique_ptr<Listed> make(const config::Discover& discover, bool watch_files) const;
+  Listed make(const config::Discover& discover, bool watch_files) const;
   const Listed* find(const config::Discover& discover) const;
   const DnsSource* find_name(std::string_view name) const;
   void look_up(const List& list);
@@ -75,15 +80,17 @@ class EndpointSources final {
   void use_known();
   void drop_unneeded();
   void on_changed();
+  void tell_changed();
   std::unique_ptr<EndpointSource> own_source(const config::Cluster& cluster) const;
   List used(const config::Cluster& cluster) const;
   std::vector<SourceView> view(const config::Cluster& cluster) const;
 
   Ways ways_;
   SourceParts parts_;
-  std::vector<std::unique_ptr<DnsSource>> names_;
-  std::vector<std::unique_ptr<Listed>> listed_;
+  std::map<std::string, std::unique_ptr<DnsSource>, std::less<>> names_;
+  std::map<Key, Listed> listed_;
   std::unordered_set<std::string> configured_;  // names in the lists of configurations
+  MemberTimer<EndpointSources, &EndpointSources::tell_changed> changed_timer_{*this};
 };
 
 }  // namespace remora::proxy

@@ -23,7 +23,8 @@ void FileSource::watch(bool watched) {
   if (!watched) {
     watch_ = nullptr;
   } else if (watch_ == nullptr) {
-    watch_ = std::make_unique<net::FileWatch>(parts_.loop, path_, [this] { look(); });
+    watch_ = std::make_unique<net::FileWatch>(
+        parts_.loop, path_, [this] { look(); }, net::FileWatch::Missing::kTold);
   }
 }
 

@@ -254,8 +254,37 @@ void Gossip::after() {
 
 void Gossip::on_datagram(const Address& from, std::string_view bytes) {
   if (membership_ == nullptr) return;
-  membership_->receive(to_peer(from), bytes, env_.now());
-  after();
+  switch (membership_->receive(to_peer(from), bytes, env_.now())) {
+    case SourceRates::Verdict::kRead: return after();
+    case SourceRates::Verdict::kSkip: return;
+    case SourceRates::Verdict::kLoud: return ignore(from);
+    case SourceRates::Verdict::kRest: return rest();
+  }
+}
+
+void Gossip::ignore(const Address& source) {
+  if (ignored_.size() == net::DatagramSocket::kIgnored) return rest();
+  ignored_.push_back({.source = source, .until = env_.now() + kIgnore});
+  if (!log_lines_.try_take(env_.now())) {
+    log_warn("too many datagrams of one address come to the mesh, it is ignored for a while",
+             {{"address", source.host()}, {"seconds", std::to_string(kIgnore / 1s)}});
+  }
+  set_ignored();
+}
+
+void Gossip::set_ignored() {
+  std::erase_if(ignored_, [&](const Ignored& ignored) { return ignored.until <= env_.now(); });
+  std::vector<Address> sources;
+  sources.reserve(ignored_.size());
+  for (const Ignored& ignored : ignored_) sources.push_back(ignored.source);
+  if (!socket_->ignore(sources)) rest();
+  if (!ignored_.empty()) env_.wheel.arm(ignored_timer_, ignored_.front().until);
+}
+
+void Gossip::rest() {
+  if (rest_timer_.armed()) return;
+  socket_->pause();
+  env_.wheel.arm_in(rest_timer_, kRest);
 }
 
 void Gossip::on_accept(std::unique_ptr<net::Stream> stream) {
@@ -269,7 +298,7 @@ void Gossip::on_accept(std::unique_ptr<net::Stream> stream) {
 void Gossip::send(const Peer& to, std::string_view datagram) { socket_->send(to_address(to), datagram); }
 
 void Gossip::ping_stream(const Peer& to, const Ping& ping) {
-  GossipStream::Purpose purpose{.to = to_address(to)};
+  GossipStream::Purpose purpose{.to = to_address(to), .ping_sequence = ping.sequence};
   encode(ping, purpose.ping);
   dial(std::move(purpose));
 }
@@ -344,6 +373,10 @@ void Gossip::on_stream_over(GossipStream& stream, std::string_view problem) {
     sets_.on_answer(member, std::nullopt, env_.now());  // the same
     env_.wheel.arm(sets_timer_, env_.now());
   } else if (!stream.accepted()) {
+    if (stream.refused()) {
+      membership_->on_stream_refused(stream.purpose().ping_sequence, env_.now());
+      after();
+    }
     join_.on_result(stream.purpose().to, false, problem);  // unless it is answered already
   } else if (accepted_-- == kAccepted) {
     listener_->resume();

@@ -9,6 +9,9 @@
 //
 // Members say of themselves what they like: find_service() takes one of each at most, at its address.
 //
+// A flood of datagrams: a sender that is loud is ignored by the kernel for kIgnore, and when all together
+// send too much the socket rests for kRest, again and again. Members are reached by streams meanwhile.
+//
 // Bounds: kAccepted connections accepted at a time, more wait in the backlog; kHeld bytes of all connections
 // together. What the protocol holds is bounded in discovery/swim/.
 //
@@ -46,6 +49,8 @@ class Gossip final : private discovery::swim::Effects,
   static constexpr std::size_t kHeld = std::size_t{64} << 20U;
   static constexpr Duration kGoodbye = 5s;
   static constexpr Duration kTellAfter = 20ms;
+  static constexpr Duration kIgnore = 5s;
+  static constexpr Duration kRest = 10ms;
 
   struct Ways {
     GossipJoin::Resolve resolve;
@@ -114,6 +119,10 @@ class Gossip final : private discovery::swim::Effects,
   bool alone() const;
   void report(const Member& member, Change change, std::string_view source);
   void remember();
+  void ignore(const Address& source);
+  void set_ignored();
+  void rest();
+  void on_rested() { socket_->resume(); }
   void wake();
   void after();
   void on_goodbye();
@@ -129,6 +138,11 @@ class Gossip final : private discovery::swim::Effects,
   discovery::swim::Wire wire_;
   std::unique_ptr<net::Listener> listener_;
   std::unique_ptr<net::DatagramSocket> socket_;
+  struct Ignored {
+    Address source;
+    TimePoint until;
+  };
+  std::vector<Ignored> ignored_;  // the first stands longest
   Address advertised_;
   std::string name_;
   std::unique_ptr<discovery::swim::Membership> membership_;
@@ -162,6 +176,8 @@ class Gossip final : private discovery::swim::Effects,
   MemberTimer<Gossip, &Gossip::on_goodbye> goodbye_timer_{*this};
   MemberTimer<Gossip, &Gossip::tell_changed> tell_timer_{*this};
   MemberTimer<Gossip, &Gossip::fetch_sets> sets_timer_{*this};
+  MemberTimer<Gossip, &Gossip::set_ignored> ignored_timer_{*this};
+  MemberTimer<Gossip, &Gossip::on_rested> rest_timer_{*this};
 };
 
 }  // namespace remora::proxy

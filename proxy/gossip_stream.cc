@@ -56,6 +56,7 @@ void GossipStream::on_end() { over(answered_ ? "" : "closed without an answer");
 
 void GossipStream::on_closed(const Error& error) {
   if (accepted_ && answered_) return over("");
+  refused_ = error.code == ErrorCode::kConnectionRefused;
   over(error.detail.empty() ? to_string(error.code) : std::string_view(error.detail));
 }
 

@@ -9,6 +9,7 @@
 // Thread: the control thread. Owner: Gossip, which buries it when it is over.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -41,7 +42,8 @@ class GossipStream final : private net::Stream::Events {
   // What a dialled one is for.
   struct Purpose {
     Address to;
-    std::string ping = {};    // encoded; "" = an exchange of states
+    std::string ping = {};  // encoded; "" = an exchange of states
+    std::uint32_t ping_sequence = 0;
     bool join = false;        // of the exchange
     std::string set_of = {};  // the member whose set of services is asked for; "" = none is
   };
@@ -55,6 +57,8 @@ class GossipStream final : private net::Stream::Events {
 
   const Purpose& purpose() const { return purpose_; }
   bool accepted() const { return accepted_; }
+  // Of a dialled one that is over: nobody listens there.
+  bool refused() const { return refused_; }
   std::size_t slot = 0;
 
  private:
@@ -73,6 +77,7 @@ class GossipStream final : private net::Stream::Events {
   std::size_t held_ = 0;
   bool accepted_;
   bool answered_ = false;  // nothing more is read
+  bool refused_ = false;
   bool over_ = false;
   MemberTimer<GossipStream, &GossipStream::on_timeout> timer_{*this};
 };

@@ -26,7 +26,8 @@ bool Broadcasts::queue_user(std::string message) {
 void Broadcasts::collect(std::size_t room, std::size_t overhead, std::size_t most, unsigned limit,
                          std::vector<std::string_view>& out) {
   taken_.clear();
-  for (auto next = queue_.begin(); next != queue_.end() && taken_.size() < most && room > overhead;) {
+  const std::size_t full = out.size() + most;
+  for (auto next = queue_.begin(); next != queue_.end() && out.size() < full && room > overhead;) {
     const Rank rank = next->first;
     if (rank.size + overhead > room) {
       // The first of as many transmissions that fits, or of more.
@@ -37,7 +38,7 @@ void Broadcasts::collect(std::size_t room, std::size_t overhead, std::size_t mos
     const auto taken = next++;
     room -= rank.size + overhead;
     out.push_back(taken->second.message);
-    taken_.push_back(queue_.extract(taken));
+    if (limit != kUncounted) taken_.push_back(queue_.extract(taken));
   }
   std::vector<Queue::node_type> spent;
   for (Queue::node_type& node : taken_) {

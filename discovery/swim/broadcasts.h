@@ -20,6 +20,7 @@ namespace remora::discovery::swim {
 class Broadcasts final {
  public:
   static constexpr std::size_t kUser = 512;
+  static constexpr unsigned kUncounted = 0;  // whom they go to may not hear them
 
   // News about a member.
   void queue(std::string_view member, std::string message);
@@ -27,8 +28,8 @@ class Broadcasts final {
   bool queue_user(std::string message);
 
   // Appends what fits into `room` bytes, each message costing `overhead` more, and at most `most` messages. A
-  // message that has been sent `limit` times is not kept. The views are valid until the next call of any
-  // method.
+  // message that has been sent `limit` times is not kept; with kUncounted it does not count as sent. The
+  // views are valid until the next call of any method.
   void collect(std::size_t room, std::size_t overhead, std::size_t most, unsigned limit,
                std::vector<std::string_view>& out);
 

@@ -27,8 +27,7 @@ Membership::Membership(const Settings& settings, Identity self, const Wire& wire
       effects_(effects),
       random_(random),
       now_(now),
-      tokens_at_(now),
-      tokens_(settings.packets_per_second) {
+      rates_(settings.packets_per_second, random, now) {
   // Members that were started together must not act together.
   const auto staggered = [&](Duration interval) {
     return now + Duration{static_cast<Duration::rep>(random.unit() * static_cast<double>(interval.count()))};
@@ -59,27 +58,17 @@ Membership::Record* Membership::lookup(std::string_view name) const {
 
 const Member* Membership::find(std::string_view name) const { return lookup(name); }
 
-bool Membership::rate_allows(TimePoint now) {
-  const double most = settings_.packets_per_second;
-  const double passed = std::chrono::duration<double>(now - tokens_at_).count();
-  tokens_ = std::min(most, tokens_ + passed * most);
-  tokens_at_ = now;
-  if (tokens_ < 1) return false;
-  tokens_ -= 1;
-  return true;
-}
-
-Drop Membership::receive(const Peer& from, std::string_view datagram, TimePoint now) {
+SourceRates::Verdict Membership::receive(const Peer& from, std::string_view datagram, TimePoint now) {
   ++numbers_.received;
-  if (!rate_allows(now)) {
+  const SourceRates::Verdict verdict = rates_.on_datagram(from, now);
+  if (verdict != SourceRates::Verdict::kRead) {
     ++numbers_.unread;
-    return Drop::kTooMuch;
+    return verdict;
   }
   now_ = now;
   from_ = from;
-  const Drop drop = wire_.open_packet(datagram, *this);
-  if (drop != Drop::kNone) ++numbers_.dropped;
-  return drop;
+  if (wire_.open_packet(datagram, *this) != Drop::kNone) ++numbers_.dropped;
+  return verdict;
 }
 
 void Membership::on_message(MessageType type, std::string_view body) {
@@ -118,10 +107,9 @@ void Membership::send(const Peer& to, bool crc, std::string_view message, std::s
     used += 2 + second.size();
   }
   const std::size_t room = wire_.packet_room();
-  if (used < room) {
-    news_.collect(room - used, 2, Wire::kCompoundParts - parts_.size(), retransmit_limit(settings_, size()),
-                  parts_);
-  }
+  // A second message is for a suspect, and what a suspect is told may not have been heard.
+  const unsigned limit = second.empty() ? retransmit_limit(settings_, size()) : Broadcasts::kUncounted;
+  if (used < room) news_.collect(room - used, 2, Wire::kCompoundParts - parts_.size(), limit, parts_);
   datagram_.clear();
   wire_.seal_packet(parts_, crc, effects_.nonce(), datagram_);
   ++numbers_.sent;
@@ -207,6 +195,8 @@ void Membership::on_wakeup(TimePoint now) {
   if (probe_.active && probe_.deadline <= now) probe_failed(now);
   if (next_probe_ <= now) {
     while (next_probe_ <= now) next_probe_ += settings_.probe_interval;
+    // A timer that came late has put the end of this probe a little behind the slot: the slot waits.
+    if (probe_.active) next_probe_ = std::min(next_probe_, probe_.deadline);
     if (!probe_.active && !leaving_) probe_next(now);
   }
   if (next_gossip_ <= now) gossip(now);

@@ -36,6 +36,7 @@
 #include "discovery/swim/broadcasts.h"
 #include "discovery/swim/message.h"
 #include "discovery/swim/settings.h"
+#include "discovery/swim/source_rates.h"
 #include "discovery/swim/stream.h"
 #include "discovery/swim/suspicion.h"
 #include "discovery/swim/wire.h"
@@ -71,7 +72,8 @@ class Effects {
   virtual ~Effects() = default;
   // The bytes are valid during the call.
   virtual void send(const Peer& to, std::string_view datagram) = 0;
-  // Connect, send seal_stream(the ping), and report an ack with on_stream_ack(); silence needs no report.
+  // Connect, send seal_stream(the ping), and report an ack with on_stream_ack(), that nobody listens there
+  // with on_stream_refused(); silence needs no report.
   virtual void ping_stream(const Peer& to, const Ping& ping) = 0;
   // Connect, send seal_stream(state(join)), and hand the answer to merge().
   virtual void exchange(const Peer& to, bool join) = 0;
@@ -83,7 +85,7 @@ class Effects {
 
 struct MembershipNumbers {
   std::uint64_t received = 0;  // datagrams
-  std::uint64_t unread = 0;    // of these, beyond the rate
+  std::uint64_t unread = 0;    // of these, beyond the rate of their sender, or of all
   std::uint64_t dropped = 0;   // of these, in whole or in part
   std::uint64_t sent = 0;
   std::uint64_t sent_bytes = 0;
@@ -108,7 +110,8 @@ class Membership final : private MessageSink {
   Membership(const Settings& settings, Identity self, const Wire& wire, Effects& effects, Random& random,
              TimePoint now);
 
-  Drop receive(const Peer& from, std::string_view datagram, TimePoint now);
+  // What to make of its sender.
+  SourceRates::Verdict receive(const Peer& from, std::string_view datagram, TimePoint now);
   void on_wakeup(TimePoint now);
   TimePoint next_wakeup() const;
 
@@ -122,6 +125,9 @@ class Membership final : private MessageSink {
   // A ping that came on a stream; nullopt if it is for another member: close the stream then.
   std::optional<std::string> on_stream_ping(const Ping& ping) const;
   void on_stream_ack(std::uint32_t sequence);
+  // Its host lives, and the process does not: the helpers get a moment more to contradict, not the rest of
+  // the interval.
+  void on_stream_refused(std::uint32_t sequence, TimePoint now);
 
   // New metadata of ours, passed on at once.
   void update(std::string meta, TimePoint now);
@@ -158,6 +164,7 @@ class Membership final : private MessageSink {
     bool active = false;
     bool others_asked = false;
     bool stream_acked = false;
+    bool stream_refused = false;
     unsigned nacks_expected = 0;
     unsigned nacks = 0;
   };
@@ -180,7 +187,6 @@ class Membership final : private MessageSink {
   void send(const Peer& to, bool crc, std::string_view message, std::string_view second = {});
   void pass_on(const Record& record);
   void set_health(int change);
-  bool rate_allows(TimePoint now);
   Record* lookup(std::string_view name) const;
 
   // membership_probe.cc
@@ -244,8 +250,7 @@ class Membership final : private MessageSink {
   TimePoint next_push_pull_;
   TimePoint next_reconnect_;
   TimePoint next_expiry_ = TimePoint::max();  // of a suspicion
-  TimePoint tokens_at_;
-  double tokens_;
+  SourceRates rates_;
 
   std::string scratch_;
   std::string datagram_;

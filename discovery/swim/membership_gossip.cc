@@ -20,10 +20,16 @@ void Membership::gossip(TimePoint now) {
     return record.state != State::kLeft;
   };
   pick(settings_.gossip_nodes, listens, picked_);
+  // The suspect and the dead hear what is said of them; in a small pool what is spent on them would be
+  // missing where it matters.
+  const auto well = [](const Record* record) { return record->state == State::kAlive; };
+  const bool some_well = std::ranges::any_of(picked_, well);
   for (const Record* record : picked_) {
     if (news_.empty()) break;
     parts_.clear();
-    news_.collect(wire_.packet_room(), 2, Wire::kCompoundParts, retransmit_limit(settings_, size()), parts_);
+    const bool counts = well(record) || !some_well;
+    news_.collect(wire_.packet_room(), 2, Wire::kCompoundParts,
+                  counts ? retransmit_limit(settings_, size()) : Broadcasts::kUncounted, parts_);
     if (parts_.empty()) break;
     datagram_.clear();
     wire_.seal_packet(parts_, record->versions.most_protocol() >= 5, effects_.nonce(), datagram_);

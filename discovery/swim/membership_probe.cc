@@ -10,6 +10,9 @@ constexpr unsigned kSpeaksStreamPing = 3;  // protocol versions from which a mem
 constexpr unsigned kSpeaksNack = 4;
 constexpr unsigned kSpeaksCrc = 5;
 
+// What helpers get of a probe timeout once a stream has been refused: a ping's way there and back, twice.
+constexpr int kHelpersShare = 5;
+
 Peer answer_to(const Peer& source, const Peer& from) {
   return source.size != 0 && source.port != 0 ? source : from;
 }
@@ -65,6 +68,12 @@ void Membership::on_nack(std::uint32_t sequence) {
 
 void Membership::on_stream_ack(std::uint32_t sequence) {
   if (probe_.active && sequence == probe_.sequence) probe_.stream_acked = true;
+}
+
+void Membership::on_stream_refused(std::uint32_t sequence, TimePoint now) {
+  if (!probe_.active || sequence != probe_.sequence) return;
+  probe_.stream_refused = true;
+  probe_.deadline = std::min(probe_.deadline, now + settings_.probe_timeout / kHelpersShare);
 }
 
 void Membership::expire_relays(TimePoint now) {
@@ -145,8 +154,10 @@ void Membership::probe_failed(TimePoint now) {
   probe_.active = false;
   if (probe_.stream_acked) return set_health(-1);  // it lives, and UDP between us does not
   ++numbers_.probes_failed;
-  // Helpers that do not even say that they heard nothing: the fault may be ours.
-  set_health(probe_.nacks_expected > 0 ? static_cast<int>(probe_.nacks_expected - probe_.nacks) : 1);
+  // Helpers that do not even say that they heard nothing: the fault may be ours. Not if we heard a refusal.
+  if (!probe_.stream_refused) {
+    set_health(probe_.nacks_expected > 0 ? static_cast<int>(probe_.nacks_expected - probe_.nacks) : 1);
+  }
   const Record* target = lookup(probe_.name);
   if (target == nullptr) return;
   const std::string name = probe_.name;

@@ -43,7 +43,8 @@ struct Settings {
 
   // What strangers can make us hold and do.
   std::size_t members_max = 16384;
-  unsigned packets_per_second = 5000;  // with a burst of one second; more are dropped unread
+  // With a burst of one second, of one sender half of it (SourceRates); more are dropped unread.
+  unsigned packets_per_second = 5000;
 
   bool operator==(const Settings&) const = default;
 

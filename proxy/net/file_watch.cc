@@ -50,8 +50,8 @@ struct FileWatch::Directory {
   UvHandle<uv_fs_event_t> handle;
 };
 
-FileWatch::FileWatch(Loop& loop, std::string path, std::function<void()> changed)
-    : loop_(loop), path_(std::move(path)), changed_(std::move(changed)) {
+FileWatch::FileWatch(Loop& loop, std::string path, std::function<void()> changed, Missing missing)
+    : loop_(loop), path_(std::move(path)), changed_(std::move(changed)), missing_(missing) {
   watch();
   latest_ = identity();
   on_event();
@@ -95,7 +95,7 @@ void FileWatch::on_quiet() {
   watch();
   const std::string now = identity();
   if (now != std::exchange(latest_, now)) return loop_.wheel().arm_in(timer_, kQuiet);
-  if (now.empty() || now == told_) return;
+  if (now == told_ || (now.empty() && missing_ == Missing::kAwaited)) return;
   told_ = now;
   changed_();
 }

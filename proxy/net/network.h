@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "base/address.h"
@@ -61,6 +62,13 @@ class DatagramSocket {
   virtual const Address& address() const = 0;
   // Sends one datagram, or loses it: the network does not tell, and neither does this.
   virtual void send(const Address& to, std::string_view bytes) = 0;
+  // While paused nothing is received: the kernel keeps some datagrams and loses the rest, at no cost of ours.
+  virtual void pause() = 0;
+  virtual void resume() = 0;
+  // From now on, what comes from these addresses, whatever the port, is lost before it is received: at most
+  // kIgnored, and instead of those that were ignored before. False: the kernel cannot.
+  static constexpr std::size_t kIgnored = 16;
+  virtual bool ignore(std::span<const Address> sources) = 0;
 };
 
 // Who gets the datagrams. Outlives the socket.

@@ -123,6 +123,10 @@ class Discovery(TestCase):
         path.write_text(f'endpoints = ["{two.endpoint}"]\n')  # in place
         self.until_asked(proxy, "two")
         self.assertEqual(1, metric_sum(proxy.metrics(), "remora_discovery_up", cluster="c0"))
+        path.unlink()
+        eventually(lambda: self.states(proxy) == [("file", "stale")], "it is seen to be gone")
+        self.assertIn("no such file", self.sources(proxy)[0]["last_error"])
+        self.assertEqual({"two"}, self.asked(proxy))
         path.write_text("endpoints = []\n")
         self.until_asked(proxy, 503)
 

@@ -1,17 +1,24 @@
 #!/usr/bin/env python3
 """A mesh of five hosts, each in a network namespace of its own, joined by a bridge: a partition in one direction, a full one
-and its end, packets that are lost and late. Where namespaces may not be made it exits with 77, and says why.
+and its end, packets that are lost, late, and out of order. Where namespaces may not be made it exits with 77, and says why.
 
-REMORA_NETNS_SECONDS=300 goes on with partitions drawn at random (REMORA_NETNS_SEED) for so long.
+REMORA_NETNS_SECONDS=300 goes on with partitions drawn at random (REMORA_NETNS_SEED) for so long, half of them in a slow
+network.
 """
 
 import ctypes
+import fcntl
+import heapq
+import itertools
 import json
 import os
 import random
+import select
 import shutil
+import struct
 import subprocess
 import sys
+import threading
 import time
 
 from harness import TestCase, die_with_parent, eventually, fetch, main, metric_sum
@@ -142,9 +149,11 @@ def cut(few, many, change="add"):
 
 def prepare():
     """A bridge in a namespace of this process's own. "", or why not."""
-    for tool in ("ip", "nsenter", "tc", "nft"):
+    for tool in ("ip", "nsenter", "nft"):
         if shutil.which(tool) is None:
             return f"there is no {tool}"
+    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        return "there is no /dev/net/tun"
     if why := new_network():
         return f"no network namespace: {why}"
     try:
@@ -157,6 +166,61 @@ def prepare():
     except AssertionError as error:
         return str(error)
     return ""
+
+
+class SlowNetwork:
+    """Another way between the hosts, beside the bridge: each has a TUN device, and a thread carries the packets, each as
+    late as it draws. (Not every kernel has netem.) From now on, what they send to each other goes this way."""
+
+    LEAST, MOST = 0.005, 0.02  # seconds, one way
+    TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
+
+    def __init__(self, test, hosts):
+        self.hosts, self.devices = hosts, {}  # the last byte of an address -> its device
+        self.draw, self.stopped = random.Random(SEED), False
+        test.addCleanup(self.close)
+        for host in hosts:
+            name = f"slow{host.number}"
+            device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+            self.devices[host.number] = device
+            fcntl.ioctl(device, self.TUNSETIFF, struct.pack("16sH", name.encode(), self.IFF_TUN | self.IFF_NO_PI))
+            command("ip", "link", "set", name, "netns", str(host.holder.pid))
+            host.run("ip", "link", "set", name, "up")
+        self.carried = 0
+        self.thread = threading.Thread(target=self.carry, daemon=True)
+        self.thread.start()
+        for host in hosts:
+            for other in hosts:
+                if other is not host:
+                    host.run("ip", "route", "add", f"{other.address}/32", "dev", f"slow{host.number}", "src", host.address, "metric", "50")
+
+    def carry(self):
+        late, order = [], itertools.count()
+        while not self.stopped:
+            wait = min(max(late[0][0] - time.monotonic(), 0), 0.1) if late else 0.1
+            ready, _, _ = select.select(list(self.devices.values()), [], [], wait)
+            for device in ready:
+                try:
+                    packet = os.read(device, 65536)
+                except OSError:
+                    continue
+                if packet[0] >> 4 == 4 and packet[19] in self.devices:  # IPv4, to one of them
+                    heapq.heappush(late, (time.monotonic() + self.draw.uniform(self.LEAST, self.MOST), next(order), packet))
+            while late and late[0][0] <= time.monotonic():
+                packet = heapq.heappop(late)[2]
+                try:
+                    os.write(self.devices[packet[19]], packet)
+                    self.carried += 1
+                except OSError:
+                    pass  # its host has gone
+
+    def close(self):
+        self.stopped = True
+        if hasattr(self, "thread"):
+            self.thread.join()
+        for device in self.devices.values():
+            os.close(device)
+        self.devices = {}
 
 
 class Namespaces(TestCase):
@@ -173,14 +237,17 @@ class Namespaces(TestCase):
         return [h.number_of("remora_mesh_failures_total") for h in hosts]
 
     def lose_packets(self, hosts):
-        """One of ten on its way in; and, where the kernel can, all are late."""
+        """One of ten on its way in."""
         for host in hosts:
             host.run("nft", "add table inet t; add chain inet t in { type filter hook input priority 0; }; "
                             f"add rule inet t in ip saddr != {NET}254 numgen random mod 10 < 1 drop")
-            try:
-                host.run("tc", "qdisc", "add", "dev", "in", "root", "netem", "delay", "5ms")
-            except AssertionError:
-                pass  # a kernel without netem
+
+    def make_late(self, hosts):
+        slow = SlowNetwork(self, hosts)
+        begun = time.monotonic()
+        hosts[0].ask(1)
+        self.assertGreater(time.monotonic() - begun, 2 * slow.LEAST)
+        return slow
 
     def test_partitions_cost_no_request_and_heal(self):
         hosts = [Host(self, number) for number in HOSTS]
@@ -212,20 +279,24 @@ class Namespaces(TestCase):
         for host in hosts:
             eventually(lambda h=host: h.ask() == everybody - {h.number}, "all are asked again", PATIENCE)
 
-        # Lost packets are no death, and no lost request.
+        # Packets that are late and lost are no death, and no lost request.
+        slow = self.make_late(hosts)
         self.lose_packets(hosts)
         failures = self.failures(hosts)
         self.some_probes_later(hosts[0], 10)
         self.assertEqual(failures, self.failures(hosts))
         hosts[0].ask()
+        self.assertGreater(slow.carried, 100)
 
     def partitions_drawn_at_random(self):
         draw = random.Random(SEED)
         hosts = [Host(self, number) for number in HOSTS]
         self.all_find(hosts, set(HOSTS))
-        end, rounds = time.monotonic() + SECONDS, 0
+        end, rounds, slow = time.monotonic() + SECONDS, 0, None
         while time.monotonic() < end:
             rounds += 1
+            if slow is None and time.monotonic() > end - SECONDS / 2:
+                slow = self.make_late(hosts)
             draw.shuffle(hosts)
             size = draw.choice((1, 2))
             few, many = hosts[:size], hosts[size:]
@@ -248,7 +319,7 @@ class Namespaces(TestCase):
                 else:
                     cut(few, many, change="del")
                 self.all_find(hosts, set(HOSTS))
-        print(f"{rounds} partitions in {SECONDS:.0f} s, seed {SEED}")
+        print(f"{rounds} partitions in {SECONDS:.0f} s, seed {SEED}, {slow.carried} packets late")
 
     if SECONDS:
         test_partitions_drawn_at_random = partitions_drawn_at_random

@@ -176,6 +176,17 @@ TEST_CASE("who is gone is suspected, then dead, and it is said by whom") {
   CHECK(pool.nodes["a"].gossip->numbers().wire.probes_failed > 0);
 }
 
+TEST_CASE("whose port refuses connections is suspected before the interval is over") {
+  Pool pool;
+  pool.start(2);
+  pool.nodes.erase("b");
+  const auto probes = [&] { return pool.nodes["a"].gossip->numbers().wire.probes; };
+  const auto before = probes();
+  for (int i = 0; i < 20 && probes() == before; ++i) pool.run_for(100ms);
+  pool.run_for(800ms);
+  CHECK(pool.heard("a", "b suspect"));
+}
+
 TEST_CASE("who is not reached by datagrams is reached by streams, and nobody suspects it") {
   Pool pool;
   pool.start(3);
@@ -417,6 +428,38 @@ TEST_CASE("strangers on connections are held for a while and in number, and chan
   pool.start(mesh);
   pool.run_for(3s);
   CHECK(pool.sees("b") == "a=alive b=alive c=alive");
+}
+
+TEST_CASE("a flood of one address is shut out, one of many has the rate, and nobody is taken for dead") {
+  struct Deaf final : net::DatagramReceiver {
+    void on_datagram(const Address&, std::string_view) override {}
+  };
+  Pool pool;
+  pool.start(3);
+  Deaf deaf;
+  const auto flood = [&](const std::string& from, int count) {
+    const auto socket = pool.network.bind_datagrams(address(from), deaf);
+    for (int i = 0; i < count; ++i) (*socket)->send(address("10.0.0.1:7946"), "x");
+    pool.network.settle();
+  };
+  const auto numbers = [&] { return pool.nodes["a"].gossip->numbers().wire; };
+  const auto before = numbers();
+  flood("10.0.9.9:1", 10000);
+  flood("10.0.9.9:2", 10000);
+  CHECK(numbers().received < before.received + 1000);
+  CHECK(numbers().unread > before.unread);
+  pool.run_for(Gossip::kIgnore + 1s);
+  const auto later = numbers();
+  flood("10.0.9.9:3", 100);  // one like the others
+  CHECK(numbers().received == later.received + 100);
+
+  for (int round = 0; round < 100; ++round) {
+    for (int from = 1; from <= 20; ++from) flood("10.0.8." + std::to_string(from) + ":1", 60);
+    pool.run_for(100ms);
+  }
+  CHECK(numbers().received < later.received + 5000 + 100 * 520);
+  CHECK(numbers().dropped > later.dropped + 5000);
+  for (const char* name : {"a", "b", "c"}) CHECK(pool.sees(name) == "a=alive b=alive c=alive");
 }
 
 TEST_CASE("services are found while they are announced, by those who suspect their bearer as well") {

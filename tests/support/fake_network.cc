@@ -68,12 +68,27 @@ class FakeDatagrams final : public net::DatagramSocket {
   void send(const Address& to, std::string_view bytes) override {
     network_.datagrams_.push_back({address_, to, std::string(bytes)});
   }
+  // Nothing is kept while it is paused.
+  void pause() override { paused_ = true; }
+  void resume() override { paused_ = false; }
+  bool ignore(std::span<const Address> sources) override {
+    ignored_.assign(sources.begin(), sources.end());
+    return true;
+  }
+  bool hears(const Address& from) const {
+    return !paused_ && std::ranges::none_of(ignored_, [&](Address ignored) {
+      ignored.set_port(from.port());
+      return ignored == from;
+    });
+  }
   net::DatagramReceiver& receiver() { return receiver_; }
 
  private:
   FakeNetwork& network_;
   Address address_;
   net::DatagramReceiver& receiver_;
+  bool paused_ = false;
+  std::vector<Address> ignored_;
 };
 
 Result<std::unique_ptr<net::DatagramSocket>> FakeNetwork::bind_datagrams(const Address& address,
@@ -95,7 +110,7 @@ bool FakeNetwork::deliver_datagram() {
   datagrams_.pop_front();
   const auto socket = std::ranges::find(datagram_sockets_, datagram.to, &FakeDatagrams::address);
   const bool lost = at(datagram.from).datagrams_lost || at(datagram.to).datagrams_lost;
-  if (socket != datagram_sockets_.end() && !lost) {
+  if (socket != datagram_sockets_.end() && !lost && (*socket)->hears(datagram.from)) {
     (*socket)->receiver().on_datagram(datagram.from, datagram.bytes);
   }
   return true;

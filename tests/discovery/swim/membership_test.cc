@@ -193,6 +193,43 @@ TEST_CASE("swim: an ack over the stream alone means the member lives") {
   CHECK(rig.state("a") == State::kAlive);
 }
 
+TEST_CASE("swim: where nobody listens any more a member is suspected once helpers could have spoken for it") {
+  for (const bool spoken_for : {false, true}) {
+    Rig rig;
+    for (std::uint8_t i = 2; i < 6; ++i) rig.alive("m" + std::to_string(i), i);
+    rig.run(1501ms);
+    const auto ping = rig.sent_as("ping").front();
+    rig.membership.on_stream_refused(ping.sequence + 1, rig.now);  // of another probe
+    rig.run(99ms);
+    rig.membership.on_stream_refused(ping.sequence, rig.now);
+    rig.run(99ms);
+    const std::string name = ping.lines.front().substr(5);
+    CHECK(rig.state(name) == State::kAlive);
+    if (spoken_for) rig.hear(Ack{.sequence = ping.sequence, .payload = {}}, 3);
+    rig.run(2ms);
+    CHECK(rig.state(name) == (spoken_for ? State::kAlive : State::kSuspect));
+    CHECK(rig.membership.health() == 0);                       // who hears a refusal hears
+    rig.membership.on_stream_refused(ping.sequence, rig.now);  // nothing is under way
+  }
+}
+
+TEST_CASE("swim: a timer that is late by less and less costs no probe its turn") {
+  Rig rig;
+  for (std::uint8_t i = 2; i < 12; ++i) rig.alive("m" + std::to_string(i), i);
+  const TimePoint end = rig.now + 10s;
+  // Nobody answers anything; health is kept, so that each probe takes one interval.
+  for (int wakeup = 0; rig.now < end; ++wakeup) {
+    rig.now = std::max(rig.now, rig.membership.next_wakeup() + (wakeup % 2 == 0 ? 9ms : 1ms));
+    rig.membership.on_wakeup(rig.now);
+    for (const auto& asked : rig.sent_as("indirect")) {
+      std::string nack;
+      encode_nack(static_cast<std::uint32_t>(rig.membership.numbers().probes), nack);
+      rig.membership.receive(asked.to, nack, rig.now);
+    }
+  }
+  CHECK(rig.membership.numbers().probes >= 9);
+}
+
 TEST_CASE("swim: a suspect hears of it with its next ping") {
   Rig rig;
   rig.alive("a", 2);
@@ -286,7 +323,10 @@ TEST_CASE(
     "swim: packets beyond the rate are not read, members beyond the "
     "limit not taken") {
   Rig rig({.members_max = 50, .packets_per_second = 100});
-  for (std::uint32_t i = 0; i < 100; ++i) rig.alive("m" + std::to_string(i), 2);
+  for (std::uint8_t i = 0; i < 100; ++i) {
+    const std::string name = "m" + std::to_string(i);
+    rig.hear(Alive{.incarnation = 1, .node = name, .peer = peer(2), .meta = {}, .versions = {}}, i);
+  }
   CHECK(rig.membership.size() == 50);
   rig.dead("m1", "m2");
   CHECK(rig.state("m1") == State::kAlive);
@@ -294,6 +334,32 @@ TEST_CASE(
   rig.now += 1s;
   rig.dead("m1", "m2");
   CHECK(rig.state("m1") == State::kDead);
+}
+
+TEST_CASE("swim: who floods has half of the rate at most, is loud soon, and costs the others nothing") {
+  Rig rig;
+  const auto flood = [&](std::uint8_t from) { return rig.membership.receive(peer(from), "x", rig.now); };
+  int read = 0;
+  int loud = 0;
+  for (int i = 0; i < 100000; ++i) {
+    rig.now += 10us;  // 100,000 a second
+    const auto verdict = flood(66);
+    read += verdict == SourceRates::Verdict::kRead ? 1 : 0;
+    loud += verdict == SourceRates::Verdict::kLoud ? 1 : 0;
+    CHECK(verdict != SourceRates::Verdict::kRest);
+    if (i % 100 == 0) CHECK(flood(static_cast<std::uint8_t>(i / 100 % 50)) == SourceRates::Verdict::kRead);
+  }
+  CHECK(read >= 2500);
+  CHECK(read <= 3000);
+  CHECK(loud >= 100);
+  // Quiet for a while, it is one like the others again; a burst alone is not loud.
+  rig.now += 1s;
+  for (int i = 0; i < 600; ++i) CHECK(flood(66) != SourceRates::Verdict::kLoud);
+  // Many together can have all of it, and no more.
+  rig.now += 1s;
+  int rests = 0;
+  for (int i = 0; i < 10000; ++i) rests += flood(static_cast<std::uint8_t>(i)) == SourceRates::Verdict::kRest;
+  CHECK(rests == 5000);
 }
 
 TEST_CASE("swim: after a long sleep nobody is accused of what we did not hear") {
@@ -320,7 +386,7 @@ TEST_CASE(
   for (int i = 0; i < 4000; ++i) {
     std::string noise(random.below(100), '\0');
     for (char& c : noise) c = static_cast<char>(random.below(256));
-    rig.membership.receive(peer(9), noise, rig.now);
+    rig.membership.receive(peer(static_cast<std::uint8_t>(i)), noise, rig.now);
   }
   CHECK(rig.changes.empty());
   CHECK(rig.membership.size() == 39);

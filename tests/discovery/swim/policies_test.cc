@@ -77,6 +77,14 @@ TEST_CASE(
   CHECK_FALSE(news.has("a"));
 }
 
+TEST_CASE("swim: news told to who may not hear it is still to be told") {
+  Broadcasts news;
+  news.queue("a", "news");
+  for (int i = 0; i < 3; ++i) CHECK(collect(news, 100, Broadcasts::kUncounted) == Lines{"news"});
+  CHECK(collect(news, 100, 1) == Lines{"news"});
+  CHECK(news.empty());
+}
+
 TEST_CASE("swim: news about a member replaces older news about it, and begins anew") {
   Broadcasts news;
   news.queue("a", "suspect");
