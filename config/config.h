@@ -111,6 +111,7 @@ struct Match {
   std::string path;  // compared with the path without the query, as sent (no decoding)
   std::vector<std::string> methods;
   std::vector<FieldIs> headers;
+  bool connect = false;  // CONNECT, and nothing else; without it everything else
   bool operator==(const Match&) const = default;
 };
 
@@ -249,6 +250,8 @@ struct Listener {
   ListenerLimits limits;
   std::optional<RateLimit> rate_limit;
   std::optional<ListenerProxies> proxy_protocol;
+  bool original_destination =
+      false;  // connections were redirected here, and it is asked where they were going
   std::optional<ListenerTls> tls;
   std::vector<std::string> allow;  // identities; empty = everybody
   std::vector<Route> routes;       // first match wins; with kTcp `host` is what TLS clients ask for
@@ -272,7 +275,7 @@ struct Endpoint {
 
 // Where the endpoints of a cluster are found, if it does not list them.
 struct Discover {
-  enum class Source : std::uint8_t { kSwim, kFile, kDns, kSrv };
+  enum class Source : std::uint8_t { kSwim, kFile, kDns, kSrv, kOriginalDestination };
   Source source = Source::kSwim;
   std::string name;                      // the path, "name:port", or the name of SRV records; "" with kSwim
   discovery::swim::WantedSettings swim;  // with kSwim: by the mesh, and there is one then
@@ -325,6 +328,11 @@ struct HealthCheck {
 enum class ProxyProtocol : std::uint8_t { kNone, kV1, kV2 };
 
 struct Cluster {
+  // Its endpoints are wherever connections were going before they were redirected.
+  bool goes_anywhere() const {
+    return discover && discover->source == Discover::Source::kOriginalDestination;
+  }
+
   std::string name;
   std::vector<Endpoint> endpoints;   // at least one, unless they are discovered; with kDns the name
   std::optional<Discover> discover;  // nullopt: those above are all

@@ -161,6 +161,7 @@ void diff_listener(const Listener& before, const Listener& after, const RouteCom
   details.compare("limits", before.limits, after.limits);
   details.compare("rate_limit", before.rate_limit, after.rate_limit);
   details.compare("proxy_protocol", before.proxy_protocol, after.proxy_protocol);
+  details.compare("original_destination", before.original_destination, after.original_destination);
   details.compare("tls", before.tls, after.tls);
   details.compare("allow", before.allow, after.allow);
   details.compare("routes", true, comparer.same(before.routes, after.routes));

@@ -91,6 +91,7 @@ void write_match(TomlWriter& out, const Match& match) {
     out.text(kKeys[static_cast<std::size_t>(match.path_kind)], match.path);
   }
   if (!match.methods.empty()) out.list("methods", match.methods);
+  if (match.connect) out.boolean("connect", true);
 }
 
 void write_clusters(TomlWriter& out, const Forward& forward, const Config& config) {
@@ -217,6 +218,7 @@ void write_listener(TomlWriter& out, const Listener& listener, const Config& con
   out.text("address", listener.address.to_string());
   out.text("protocol", listener.is_tcp() ? "tcp" : listener.detects() ? "detect" : "http");
   out.text("direction", listener.direction == Direction::kOutbound ? "outbound" : "inbound");
+  out.boolean("original_destination", listener.original_destination);
   if (listener.is_tcp()) return write_tcp(out, listener, config);
   if (listener.detects()) write_clusters(out, std::get<Forward>(listener.routes.back().action), config);
   out.list("trusted", ranges(listener.trusted));

@@ -41,6 +41,8 @@ void write_discover(TomlWriter& out, const Discover& discover) {
     case Discover::Source::kFile: return by_name("file");
     case Discover::Source::kDns: return by_name("dns");
     case Discover::Source::kSrv: return by_name("srv");
+    case Discover::Source::kOriginalDestination:
+      return out.line("discover = { original_destination = true }");
     case Discover::Source::kSwim: break;
   }
   const discovery::swim::WantedSettings& wanted = discover.swim;

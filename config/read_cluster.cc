@@ -65,7 +65,7 @@ Endpoint read_endpoint(const Item& item, Report& report) {
   return endpoint;
 }
 
-constexpr std::array<std::string_view, 4> kSources{"swim", "file", "dns", "srv"};
+constexpr std::array<std::string_view, 5> kSources{"swim", "file", "dns", "srv", "original_destination"};
 constexpr std::array<std::string_view, 4> kOfTheMesh{"tags", "role_tag", "port_tag", "port"};
 
 void read_swim(const TableReader& discover, discovery::swim::WantedSettings& wanted) {
@@ -121,6 +121,20 @@ void read_srv_source(const TableReader& discover, Discover& found) {
   found.name = *name;
 }
 
+// Wherever connections were going: nobody knows it before they come.
+void read_original_destination(const TableReader& reader, const TableReader& discover) {
+  const auto wanted = discover.boolean("original_destination");
+  if (wanted && !*wanted) {
+    discover.problem("original_destination", "false means nothing here, write true or another source");
+  }
+  for (const auto key : {"health_check", "outlier"}) {
+    if (!reader.has(key)) continue;
+    reader.problem(key,
+                   "this cluster's endpoints are wherever connections were going, nobody knows them before: "
+                   "remove this");
+  }
+}
+
 void read_discover(const TableReader& reader, Draft& draft, Cluster& cluster) {
   const auto discover = reader.table("discover");
   if (!discover.present()) return;
@@ -137,6 +151,9 @@ void read_discover(const TableReader& reader, Draft& draft, Cluster& cluster) {
   } else if (source == "srv") {
     found.source = Discover::Source::kSrv;
     read_srv_source(discover, found);
+  } else if (source == "original_destination") {
+    found.source = Discover::Source::kOriginalDestination;
+    read_original_destination(reader, discover);
   } else {
     if (source.empty()) {
       discover.problem("swim", "there is nothing to look for, write swim = \"orders\", or file, dns or srv");

@@ -175,6 +175,11 @@ void read_listeners(const TableReader& top, Draft& draft) {
     read_limits(limits, listener.limits);
     listener.rate_limit = read_rate_limit(reader.table("rate_limit"));
     read_proxies(reader.table("proxy_protocol"), listener);
+    reader.boolean("original_destination", listener.original_destination);
+    if (listener.original_destination && listener.address.is_unix()) {
+      reader.problem("original_destination",
+                     "nobody can redirect to a Unix socket, give it an IP address or remove this");
+    }
     read_listener_tls(reader, draft.hooks, listener);
     if (listener.is_tcp()) {
       refuse_http(reader, timeouts, limits, listener);

@@ -143,9 +143,9 @@ HashKey read_hash(const TableReader& reader) {
 // What connections of a TCP listener do when their TLS asks for a name. Hashes go by the client's address,
 // since there is nothing else to go by.
 void read_named_route(const TableReader& reader, Draft& draft, Route& route) {
-  static constexpr std::array<std::string_view, 13> kOfRequests{
-      "path",    "prefix",  "regex", "methods", "headers",         "redirect",        "respond",
-      "rewrite", "timeout", "hash",  "allow",   "request_headers", "response_headers"};
+  static constexpr std::array<std::string_view, 14> kOfRequests{
+      "path",    "prefix",  "regex", "methods", "headers",         "redirect",         "respond",
+      "rewrite", "timeout", "hash",  "allow",   "request_headers", "response_headers", "connect"};
   for (const auto key : kOfRequests) {
     if (!reader.has(key)) continue;
     reader.problem(key, "a listener with protocol = \"tcp\" sees no requests, remove this");
@@ -165,7 +165,17 @@ void read_named_route(const TableReader& reader, Draft& draft, Route& route) {
   }
 }
 
+// A tunnel is asked for by host and port, and answered with no more than that it is there.
+void refuse_of_connect(const TableReader& reader) {
+  for (const auto key : {"path", "prefix", "regex", "methods", "redirect", "respond", "rewrite",
+                         "request_headers", "response_headers"}) {
+    if (reader.has(key)) reader.problem(key, "a route with connect = true leads to a tunnel, remove this");
+  }
+}
+
 void read_request_route(const TableReader& reader, Draft& draft, Route& route) {
+  reader.boolean("connect", route.match.connect);
+  if (route.match.connect) refuse_of_connect(reader);
   read_match(reader, draft.hooks, route.match);
   read_action(reader, draft, route);
   if (const auto rewrite = reader.string("rewrite", "\"/new\"")) {

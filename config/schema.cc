@@ -26,9 +26,9 @@ constexpr Keys kAccess = {"format", "path", "sample"};
 constexpr Keys kTracing = {"endpoint", "sample",   "service", "propagation", "batch",
                            "queue",    "interval", "timeout", "headers"};
 
-constexpr Keys kListener = {"name",    "address",  "protocol",      "direction",  "trusted",
-                            "cluster", "timeouts", "limits",        "rate_limit", "tls",
-                            "allow",   "route",    "proxy_protocol"};
+constexpr Keys kListener = {"name",    "address",  "protocol",       "direction",           "trusted",
+                            "cluster", "timeouts", "limits",         "rate_limit",          "tls",
+                            "allow",   "route",    "proxy_protocol", "original_destination"};
 constexpr Keys kListenerTimeouts = {"header", "body_idle", "keep_alive", "tunnel_idle", "detect"};
 constexpr Keys kListenerProxies = {"from", "timeout"};
 constexpr Keys kListenerTls = {"certificate",
@@ -50,7 +50,7 @@ constexpr Keys kRoute = {"host",       "path",    "prefix",          "regex",
                          "methods",    "headers", "cluster",         "clusters",
                          "redirect",   "respond", "rewrite",         "timeout",
                          "hash",       "retry",   "request_headers", "response_headers",
-                         "rate_limit", "allow"};
+                         "rate_limit", "allow",   "connect"};
 constexpr Keys kRouteClusters = {"name", "weight"};
 constexpr Keys kRedirect = {"to", "status", "scheme", "host", "path"};
 constexpr Keys kRespond = {"status", "body", "content_type"};
@@ -119,7 +119,8 @@ constexpr Keys kRetry = {"attempts",        "on",   "per_try_timeout", "backoff"
 constexpr Keys kBudget = {"ratio", "min_per_second"};
 constexpr Keys kAdaptive = {"enabled", "initial", "min", "max", "interval", "tolerance", "smoothing"};
 
-constexpr Keys kDiscover = {"swim", "file", "dns", "srv", "tags", "role_tag", "port_tag", "port"};
+constexpr Keys kDiscover = {"swim", "file",     "dns",      "srv", "original_destination",
+                            "tags", "role_tag", "port_tag", "port"};
 constexpr Keys kService = {"name", "port", "weight", "zone", "tags", "cluster"};
 constexpr Keys kMesh = {"node",  "bind",    "advertise", "join",    "key",     "key_file",
                         "label", "service", "snapshot",  "profile", "protocol"};

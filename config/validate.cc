@@ -175,7 +175,7 @@ void check_headers(Draft& draft) {
     const auto& routes = draft.config.listeners[i].routes;
     for (std::size_t k = 0; k < draft.config.listeners[i].request_routes(); ++k) {
       const auto* forward = std::get_if<Forward>(&routes[k].action);
-      if (forward == nullptr) continue;
+      if (forward == nullptr || routes[k].match.connect) continue;
       for (const auto& weighted : forward->clusters) {
         const Cluster& cluster = draft.config.clusters[weighted.cluster];
         const auto* fallback = std::get_if<WeightedCluster>(&cluster.fallback);
@@ -187,6 +187,31 @@ void check_headers(Draft& draft) {
               fmt::format("requests come to cluster {}, whose proxy_protocol is for listeners with "
                           "protocol = \"tcp\": X-Forwarded-For says where requests come from, remove it",
                           in_quotes(to->name)));
+          break;
+        }
+      }
+    }
+  }
+}
+
+// Whoever goes where a connection was going must know where that was.
+void check_destinations(Draft& draft) {
+  for (std::size_t i = 0; i < draft.config.listeners.size(); ++i) {
+    const Listener& listener = draft.config.listeners[i];
+    if (listener.original_destination) continue;
+    for (std::size_t k = 0; k < listener.routes.size(); ++k) {
+      const auto* forward = std::get_if<Forward>(&listener.routes[k].action);
+      if (forward == nullptr) continue;
+      for (const auto& weighted : forward->clusters) {
+        const Cluster& cluster = draft.config.clusters[weighted.cluster];
+        const auto* fallback = std::get_if<WeightedCluster>(&cluster.fallback);
+        const Cluster& other = fallback != nullptr ? draft.config.clusters[fallback->cluster] : cluster;
+        for (const Cluster* to : {&cluster, &other}) {
+          if (!to->goes_anywhere()) continue;
+          draft.report.add(draft.routes[i][k],
+                           fmt::format("cluster {} goes where connections were going before they were "
+                                       "redirected, write original_destination = true in this listener",
+                                       in_quotes(to->name)));
           break;
         }
       }
@@ -255,6 +280,7 @@ void check_endpoints(const std::vector<Endpoint>& endpoints, const std::vector<W
 }
 
 bool covers(const Match& earlier, const Match& later) {
+  if (earlier.connect != later.connect) return false;
   if (!path_covers(earlier, later) || !host_covers(earlier.host, later.host)) return false;
   const auto& methods = earlier.methods;
   const bool all_methods =
@@ -275,6 +301,7 @@ void validate(Draft& draft) {
   if (!draft.report.empty()) return;
   check_hashes(draft);
   check_headers(draft);
+  check_destinations(draft);
 }
 
 }  // namespace remora::config

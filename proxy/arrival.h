@@ -39,6 +39,7 @@ struct Arrival {
   Downstream::Carries carries = Downstream::Carries::kBytes;
   // That its TLS, which goes on behind us, asks for; "" = none, or nobody has looked.
   std::string server_name;
+  std::unique_ptr<Address> destination;  // where it was going before it was redirected; null: nobody asks
   bool tls = false;
   unsigned epoch = 0;                      // of the listener's settings of TLS when it was accepted
   std::unique_ptr<net::TlsPeer> identity;  // null: not shown

@@ -114,6 +114,7 @@ void Cluster::describe_to_balancer() {
 }
 
 void Cluster::apply(const std::vector<ResolvedEndpoint>& endpoints) {
+  if (std::exchange(went_anywhere_, goes_anywhere()) && went_anywhere_) return refresh_candidates();
   if (std::ranges::equal(endpoints, endpoints_, {}, {},
                          [](const auto& have) -> const auto& { return have->info; })) {
     return refresh_candidates();
@@ -188,7 +189,7 @@ void Cluster::refresh_candidates() {
          .available = available});
   }
   lb::choose_candidates(standings, candidates_);
-  balancer_->set_candidates(candidates_);
+  if (!goes_anywhere()) balancer_->set_candidates(candidates_);
   reserves_.clear();
   for (std::uint32_t i = 0; i < standings.size(); ++i) {
     if (standings[i].available && !std::ranges::binary_search(candidates_, i)) reserves_.push_back(i);

@@ -6,6 +6,9 @@
 // Who may be used is looked at anew with the next request after something has changed: the shared version has
 // moved on, or a breaker's time is over. Nobody is told; nothing is swept.
 //
+// The endpoints of one that goes anywhere (config::Cluster::goes_anywhere) are made when a connection wants
+// to go there, at most kMostDestinations of them; those that nobody uses give way to others.
+//
 // Thread: the worker's. Owner: Upstreams, and the listeners' contexts. Endpoints are reconciled by address:
 // one that stays keeps its pool, load and numbers; one that goes is retired and dies when its last lease
 // ends. So do clusters, by name: one that a newer configuration no longer has is retired, and dies with the
@@ -70,10 +73,14 @@ struct Acquired {
 
 class Cluster final : public Counted<Cluster>, private TurnTask {
  public:
+  static constexpr std::size_t kMostDestinations = 1024;
+
   // What an attempt needs of its endpoint besides being well.
   struct Terms {
     bool retry = false;   // it counts against the endpoint's limit of retries
     bool tunnel = false;  // a connection of its own: an idle one does not help
+    // Where the request's connection was going before it was redirected; outlives the call, and the waiting.
+    const Address* destination = nullptr;
   };
 
   // A request that waits for a place.
@@ -162,6 +169,10 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   void release(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency);
   void at_end_of_turn() override;
 
+  bool goes_anywhere() const { return settings_->goes_anywhere(); }
+  Acquired acquire_at(Terms terms, Lease&& lease);
+  std::optional<std::uint32_t> find_destination(const Address& address);
+  bool forget_destinations();
   Denied take_cluster_permits(Lease& lease);
   bool take_endpoint(std::uint32_t index, Terms terms, Lease& lease, Denied& denied);
   Acquired refused(Denied denied) const;
@@ -217,6 +228,7 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   bool tracks_latency_ = false;
   bool tracks_quantile_ = false;
   bool cluster_scope_ = false;
+  bool went_anywhere_ = false;  // when apply() was called before
 };
 
 }  // namespace remora::proxy

@@ -21,6 +21,7 @@ Acquired Cluster::acquire(std::optional<std::uint64_t> key, std::span<const std:
   refresh_if_changed();
   Lease lease;
   if (const Denied denied = take_cluster_permits(lease); denied != Denied::kNone) return refused(denied);
+  if (goes_anywhere()) return acquire_at(terms, std::move(lease));
   const bool ramping = env_.now() < ramps_until_;
   Denied denied = Denied::kNoEndpoint;
   std::optional<std::uint32_t> spare;  // recovering, and spared this time if anybody else can take it
@@ -56,6 +57,63 @@ Acquired Cluster::acquire(std::optional<std::uint64_t> key, std::span<const std:
   }
   if (cluster_scope_) state_->breaker.report(lease.ticket_, {}, std::nullopt, env_.now(), env_.random);
   return refused(denied);
+}
+
+// The one endpoint that is where the connection was going.
+Acquired Cluster::acquire_at(Terms terms, Lease&& lease) {
+  Denied denied = Denied::kNoEndpoint;
+  if (terms.destination != nullptr) {
+    const auto index = find_destination(*terms.destination);
+    if (!index) {
+      denied = Denied::kConnections;
+    } else if (take_endpoint(*index, terms, lease, denied)) {
+      return {.lease = std::move(lease)};
+    }
+  }
+  if (cluster_scope_) state_->breaker.report(lease.ticket_, {}, std::nullopt, env_.now(), env_.random);
+  return refused(denied);
+}
+
+// nullopt: there are as many as may be, and somebody uses each of them.
+std::optional<std::uint32_t> Cluster::find_destination(const Address& address) {
+  const auto known = std::ranges::find_if(
+      endpoints_, [&](const auto& endpoint) { return endpoint->info.address == address; });
+  if (known != endpoints_.end()) return (*known)->index;
+  if (endpoints_.size() >= kMostDestinations && !forget_destinations()) return std::nullopt;
+  ResolvedEndpoint info{.name = address.to_string(), .address = address, .zone = {}, .state = {}};
+  info.state = state_->destination(address, *settings_);
+  loads_.emplace_back();
+  endpoints_.push_back(std::make_unique<ClusterEndpoint>(env_, std::move(info), pool_settings_, stats_));
+  const auto index = static_cast<std::uint32_t>(endpoints_.size() - 1);
+  endpoints_.back()->index = index;
+  tell_pool(*endpoints_.back(), false);
+  return index;
+}
+
+// All that nobody uses, idle connections included.
+bool Cluster::forget_destinations() {
+  std::size_t kept = 0;
+  const std::size_t before = endpoints_.size();
+  for (std::size_t i = 0; i < before; ++i) {
+    if (endpoints_[i]->stats.requests_active == 0) {
+      env_.turn.bury(std::move(endpoints_[i]));
+      continue;
+    }
+    if (kept != i) {
+      endpoints_[kept] = std::move(endpoints_[i]);
+      loads_[kept] = loads_[i];
+    }
+    endpoints_[kept]->index = static_cast<std::uint32_t>(kept);
+    ++kept;
+  }
+  endpoints_.resize(kept);
+  loads_.resize(kept);
+  candidates_.clear();
+  reserves_.clear();
+  if (kept == before) return false;
+  ++generation_;
+  refresh_candidates();
+  return true;
 }
 
 // What the cluster as a whole grants. Nothing is kept of a refusal: permits end with the lease.
@@ -190,6 +248,7 @@ bool Cluster::ramp_rejects(const ClusterEndpoint& endpoint) {
 }
 
 bool Cluster::has_untried(std::span<const std::uint32_t> tried) {
+  if (goes_anywhere()) return false;  // there is one place to go to
   refresh_if_changed();
   const auto untried = [&](std::uint32_t i) { return std::ranges::find(tried, i) == tried.end(); };
   return std::ranges::any_of(candidates_, untried) || std::ranges::any_of(reserves_, untried);

@@ -79,6 +79,8 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
   std::unique_ptr<net::TlsPeer> identity;
   // Of a connection that carries bytes: whom its client asks for, which is what a route can go by.
   std::string server_name;
+  // Where it was going before it was redirected; null: nobody asks.
+  std::unique_ptr<Address> destination;
   // An exchange has logged its broken body already; the on_bad_request that follows only has to be answered.
   bool reply_logged = false;
 

@@ -16,6 +16,7 @@
 
 namespace remora::proxy {
 
+class OwnDials;
 class SpanRing;
 
 struct Env {
@@ -28,6 +29,7 @@ struct Env {
   HttpDate& date;
   Codecs codecs{};
   SpanRing* spans = nullptr;  // where spans of traces go; null: nobody takes any
+  OwnDials* dials = nullptr;  // null: no listener takes redirected connections
 
   // The instant of the current event.
   TimePoint now() const { return wheel.now(); }

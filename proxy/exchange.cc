@@ -25,6 +25,7 @@ void Exchange::begin(const Origin& origin, http::ServerStream& stream, http::Req
   std::swap(request_, head);
   origin_ = origin;
   tcp_ = origin.tcp;
+  connect_ = !tcp_ && request_.method == "CONNECT";
   client_ = &stream;
   cluster_ = origin.listener->local();
   started_ = last_activity_ = env_.now();

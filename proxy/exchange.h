@@ -44,6 +44,7 @@ struct Origin {
   Ref<ListenerContext> listener;
   const Address* peer = nullptr;
   const net::Stream* stream = nullptr;
+  const Address* destination = nullptr;  // where it was going before it was redirected; null: nobody knows
   std::string_view peer_host;
   bool trusted = false;
   bool tcp = false;                        // it carries no HTTP: one exchange, a tunnel
@@ -188,6 +189,8 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   std::string_view scheme() const;
   std::string_view upstream_text() const;
   bool awaits_continue() const;
+  // The endpoint gets bytes, and no HTTP.
+  bool tunnels() const { return tcp_ || connect_; }
   bool to_head() const { return request_.method == "HEAD"; }
 
   Env& env_;
@@ -222,6 +225,7 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   std::size_t client_unconsumed_ = 0;  // received from the client, not yet passed on
   std::size_t upstream_unconsumed_ = 0;
   bool tcp_ = false;       // no HTTP (Origin::tcp)
+  bool connect_ = false;   // CONNECT: a tunnel once the endpoint is reached
   bool body_kept_ = true;  // kept_body_ holds all of the body so far
   bool request_ended_ = false;
   bool response_begun_ = false;

@@ -57,7 +57,8 @@ void Exchange::use_cluster(std::size_t index) {
 void Exchange::acquire() {
   if (deadline_ && *deadline_ <= env_.now()) return reply(kDeadlineGone);
   if (std::exchange(tried_generation_, cluster().generation()) != cluster().generation()) tried_.clear();
-  Acquired acquired = cluster().acquire(key_, tried_, {.retry = retried_, .tunnel = tcp_});
+  Acquired acquired = cluster().acquire(
+      key_, tried_, {.retry = retried_, .tunnel = tunnels(), .destination = origin_.destination});
   if (acquired.lease) return begin_attempt(std::move(acquired.lease));
   if (can_wait(acquired.denied)) return wait_for_place(acquired.denied);
   deny(acquired);
@@ -67,7 +68,7 @@ void Exchange::wait_for_place(Denied denied) {
   ++cluster().stats().limit_hits[limit_of(denied)];
   wait_key = key_;
   wait_tried = tried_;
-  wait_terms = {.retry = retried_, .tunnel = tcp_};
+  wait_terms = {.retry = retried_, .tunnel = tunnels(), .destination = origin_.destination};
   state_ = State::kQueued;
   if (!cluster().wait(*this, denied)) {
     ++cluster().stats().limit_hits[static_cast<std::size_t>(ClusterLimit::kPending)];
@@ -93,7 +94,7 @@ void Exchange::deny(const Acquired& acquired) {
   if (acquired.denied != Denied::kBreakerOpen) return reply(over_limit(acquired.denied));
   const config::Fallback& fallback = cluster_settings().fallback;
   const bool says_something = std::holds_alternative<config::Respond>(fallback);  // in HTTP
-  if (fell_back_ || std::holds_alternative<std::monostate>(fallback) || (tcp_ && says_something)) {
+  if (fell_back_ || std::holds_alternative<std::monostate>(fallback) || (tunnels() && says_something)) {
     return reply(breaker_open(acquired.retry_after));
   }
   fall_back(fallback);
@@ -125,7 +126,7 @@ void Exchange::begin_attempt(Lease&& lease) {
   latest_ = first_.active() ? &second_ : &first_;
   if (trace_.recording) trace_attempt(*latest_);
   if (lease.is_probe()) latest_->watch_probe(cluster_settings().breaker.open_for);
-  if (tcp_) {
+  if (tunnels()) {
     begin_tunnel(std::move(lease));
   } else {
     latest_->begin(std::move(lease), retry_->per_try_timeout, nullptr);
@@ -159,6 +160,7 @@ void Exchange::complete_head(Attempt& attempt) {
 }
 
 void Exchange::on_attempt_open(Attempt& attempt) {
+  if (connect_) return attempt.stream().send_request(request_, false);
   if (!tcp_) complete_head(attempt);
   const bool has_trailers = !kept_trailers_.empty();
   const bool ends_with_head = request_ended_ && kept_body_.empty() && !has_trailers;

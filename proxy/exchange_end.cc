@@ -152,7 +152,7 @@ void Exchange::recycle() {
   client_unconsumed_ = upstream_unconsumed_ = 0;
   body_kept_ = true;
   request_ended_ = response_begun_ = response_ended_ = tunnel_up_ended_ = concluded_ = false;
-  replayed_ = retried_ = marked_ = fell_back_ = continued_ = no_authority_ = tcp_ = false;
+  replayed_ = retried_ = marked_ = fell_back_ = continued_ = no_authority_ = tcp_ = connect_ = false;
   flag_ = Flag::kNone;
   status_ = attempts_ = 0;
   bytes_in_ = bytes_out_ = 0;

@@ -104,6 +104,7 @@ const config::Route* Router::match(const http::RequestHead& head) const {
   const std::string_view path = head.path();
   for (const Entry& entry : entries_) {
     const Match& match = entry.route->match;
+    if (match.connect != (head.method == "CONNECT")) continue;
     switch (match.path_kind) {
       case Match::Path::kAny: break;
       case Match::Path::kExact:

@@ -36,6 +36,20 @@ void ClusterState::set_settings(const config::Cluster& settings, const config::C
   if (settings.adaptive != before.adaptive) {
     adaptive.set_most(settings.adaptive.enabled ? settings.adaptive.initial : 0);
   }
+  const std::lock_guard lock(mutex_);
+  for (const auto& [address, known] : destinations_) {
+    if (const auto state = known.lock()) state->set_settings(settings, now);
+  }
+}
+
+std::shared_ptr<EndpointState> ClusterState::destination(const Address& address,
+                                                         const config::Cluster& settings) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(destinations_, [](const auto& known) { return known.second.expired(); });
+  std::weak_ptr<EndpointState>& known = destinations_[address.to_string()];
+  auto state = known.lock();
+  if (state == nullptr) known = state = std::make_shared<EndpointState>(settings);
+  return state;
 }
 
 ListenerRates::ListenerRates(const config::Listener& settings, const ListenerRates& before,

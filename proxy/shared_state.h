@@ -11,7 +11,10 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/random.h"
@@ -143,6 +146,10 @@ struct ClusterState {
     if (waiting.load() != 0 && events != nullptr) events->on_room(*this, ~std::uint64_t{0});
   }
 
+  // What is known of one destination of a cluster that goes anywhere, for all workers. Takes a mutex: for a
+  // destination that is new to a worker.
+  std::shared_ptr<EndpointState> destination(const Address& address, const config::Cluster& settings);
+
   std::atomic<std::uint64_t> version{1};
   Events* events;  // may be null; outlives every worker
 
@@ -162,6 +169,10 @@ struct ClusterState {
   // So that a flapping endpoint does not fill the log.
   breaker::TokenBucket log_lines{{.requests = 5, .per = 1s, .burst = 20}};
   std::atomic<std::uint64_t> log_lines_left_out{0};
+
+ private:
+  std::mutex mutex_;  // of the following
+  std::unordered_map<std::string, std::weak_ptr<EndpointState>> destinations_;
 };
 
 // A rate limit of a listener or a route.

@@ -1,10 +1,15 @@
 #include "proxy/upstream_connection.h"
 
 #include "proxy/net/tls_stream.h"
+#include "proxy/own_dials.h"
 
 namespace remora::proxy {
 
 UpstreamConnection::UpstreamConnection(UpstreamPool& pool) : pool_(pool), link_(pool.env_, *this, nullptr) {}
+
+UpstreamConnection::~UpstreamConnection() {
+  if (noted_in_ != nullptr) noted_in_->forget(this);
+}
 
 void UpstreamConnection::dial(http::Responses& responses, UpstreamPool::Waiter& waiter,
                               const std::string_view* tunnel) {
@@ -20,6 +25,9 @@ void UpstreamConnection::dial(http::Responses& responses, UpstreamPool::Waiter& 
                           tunnel_ ? *tunnel : std::string_view(), &tls_),
               *codec_);
   pool_.env_.wheel.arm_in(connect_timer_, pool_.settings_.connect_timeout);
+  if (env.dials == nullptr || !env.dials->wanted()) return;
+  noted_in_ = env.dials;
+  noted_in_->note(this, link_.stream().local());
 }
 
 void UpstreamConnection::forget_waiter() {

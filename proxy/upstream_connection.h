@@ -19,6 +19,9 @@ namespace remora::proxy {
 class UpstreamConnection final : private HttpLink::Owner {
  public:
   explicit UpstreamConnection(UpstreamPool& pool);
+  ~UpstreamConnection();
+  UpstreamConnection(const UpstreamConnection&) = delete;
+  UpstreamConnection& operator=(const UpstreamConnection&) = delete;
 
   void dial(http::Responses& responses, UpstreamPool::Waiter& waiter, const std::string_view* tunnel);
   // A tunnel is of no use to anybody else: it is gone.
@@ -54,6 +57,7 @@ class UpstreamConnection final : private HttpLink::Owner {
   net::TlsStream* tls_ = nullptr;  // while dialling; part of the link
   std::unique_ptr<http::ClientCodec> codec_;
   MemberTimer<UpstreamConnection, &UpstreamConnection::on_connect_timeout> connect_timer_{*this};
+  OwnDials* noted_in_ = nullptr;  // null: nobody wants to know of it
   TimePoint dialled_at_{};
   State state_ = State::kDialling;
   bool tunnel_ = false;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "proxy/own_dials.h"
+
 namespace remora::proxy {
 
 namespace {
@@ -18,6 +20,7 @@ Worker::Worker(Env& env, AccessLog& log, unsigned index, std::string pseudonym)
       pseudonym_(std::move(pseudonym)),
       upstreams_(env, index),
       exchanges_(env, log),
+      redirections_(env, log, "a connection cannot go where it was going"),
       prefaces_(env, log, *this),
       handshakes_(env, log, *this) {}
 
@@ -100,10 +103,31 @@ void Worker::accept(WorkerListener& listener, std::unique_ptr<net::Stream> strea
                   .known = false,
                   .carries = http ? Downstream::Carries::kHttp : Downstream::Carries::kBytes,
                   .server_name = {},
+                  .destination = nullptr,
                   .tls = false,
                   .epoch = listener.tls_epoch(),
                   .identity = nullptr};
+  if (listener.context().settings.original_destination && !find_destination(arrival)) {
+    arrival.stream->reset();
+    env_.turn.bury(std::move(arrival.stream));
+    return on_connection_gone(listener);
+  }
   on_arrival(std::move(arrival));
+}
+
+// Where a redirected connection was going. False: it was not, or it is one of our own, which the firewall has
+// sent back: to go on would be to go round.
+bool Worker::find_destination(Arrival& arrival) {
+  const bool own = env_.dials != nullptr && env_.dials->contains(arrival.stream->peer());
+  arrival.destination = std::make_unique<Address>(arrival.stream->original());
+  const bool direct =
+      arrival.destination->kind() == Address::Kind::kNone || *arrival.destination == arrival.stream->local();
+  if (!own && !direct) return true;
+  ++arrival.listener->context().stats.local_replies[static_cast<std::size_t>(Flag::kLoopDetected)];
+  redirections_.tell(arrival, Flag::kLoopDetected, env_.now(),
+                     own ? "it is this proxy's own, the firewall must leave out those of its user"
+                         : "it was not redirected here, nobody knows where it was going");
+  return false;
 }
 
 // It has been accepted, or a stage on its way is done with it.
@@ -125,6 +149,7 @@ void Worker::serve(Arrival arrival) {
   downstream->tls = arrival.tls;
   downstream->identity = std::move(arrival.identity);
   downstream->server_name = std::move(arrival.server_name);
+  downstream->destination = std::move(arrival.destination);
   Downstream& added = downstreams_.add(std::move(downstream));
   added.start(std::move(arrival.stream));
   if (arrival.epoch != listener.tls_epoch()) added.drain();
@@ -134,6 +159,7 @@ Origin Worker::origin_of(Downstream& downstream) {
   return {.listener = Ref<ListenerContext>(&downstream.listener->context()),
           .peer = &downstream.peer(),
           .stream = &downstream.stream(),
+          .destination = downstream.destination.get(),
           .peer_host = downstream.peer_host(),
           .trusted = downstream.trusted,
           .tcp = downstream.carries() == Downstream::Carries::kBytes,

@@ -67,6 +67,7 @@ class Worker final : public Downstream::Handler, private Handshakes::Owner {
 
  private:
   void accept(WorkerListener& listener, std::unique_ptr<net::Stream> stream);
+  bool find_destination(Arrival& arrival);
   void serve(Arrival arrival);
   void on_arrival(Arrival arrival) override;
   void on_refused(WorkerListener& listener) override;
@@ -98,6 +99,7 @@ class Worker final : public Downstream::Handler, private Handshakes::Owner {
   std::vector<std::unique_ptr<WorkerListener>> retired_;
   std::vector<std::unique_ptr<WorkerSocket>> prepared_;  // by listener of the next snapshot; null: not needed
   SlotList<Downstream> downstreams_;
+  Refusals redirections_;
   Prefaces prefaces_;
   Handshakes handshakes_;
   std::array<std::function<void()>, 2> drained_;  // by direction; null: does not drain, or has

@@ -1,5 +1,7 @@
 #include "proxy/worker_listener.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 
 namespace remora::proxy {
@@ -60,7 +62,8 @@ void WorkerListener::take_settings() {
                .body_idle = settings.timeouts.body_idle};
   limits_ = {.header_bytes = settings.limits.header_bytes,
              .header_fields = settings.limits.header_fields,
-             .body_bytes = settings.limits.body_bytes};
+             .body_bytes = settings.limits.body_bytes,
+             .connect = std::ranges::any_of(settings.routes, [](const auto& r) { return r.match.connect; })};
 }
 
 }  // namespace remora::proxy

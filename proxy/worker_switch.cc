@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "proxy/own_dials.h"
 #include "proxy/worker.h"
 
 namespace remora::proxy {
@@ -63,6 +64,9 @@ void Worker::switch_listeners() {
     before.emplace(std::move(name), std::move(listener));
   }
   listeners_.clear();
+  if (env_.dials != nullptr) {
+    env_.dials->set_wanted(std::ranges::any_of(listeners, &config::Listener::original_destination));
+  }
   std::vector<const WorkerListener*> changed;  // in how it speaks TLS
   for (std::size_t i = 0; i < listeners.size(); ++i) {
     const auto known = before.find(listeners[i].name);

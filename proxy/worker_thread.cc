@@ -4,6 +4,7 @@
 
 #include "proxy/load_monitor.h"
 #include "proxy/net/tcp.h"
+#include "proxy/own_dials.h"
 
 namespace remora::proxy {
 
@@ -19,7 +20,8 @@ struct WorkerThread::Parts {
             .buffers = buffers,
             .scratch = scratch,
             .date = date,
-            .spans = &spans},
+            .spans = &spans,
+            .dials = &dials},
         log(settings.access_log != nullptr ? settings.access_log->make_producer() : nullptr,
             settings.access_format, settings.access_sample),
         worker(std::make_unique<Worker>(env, log, settings.index, settings.pseudonym)),
@@ -40,6 +42,7 @@ struct WorkerThread::Parts {
   http::H1Scratch scratch;
   HttpDate date{&net::wall_clock_seconds};
   SpanRing spans;
+  OwnDials dials;
   Env env;
   AccessLog log;
   std::unique_ptr<Worker> worker;

@@ -77,8 +77,8 @@ class ServerStream : public Sender {
   // framing the codec chooses; Content-Length, Transfer-Encoding and Connection are the codec's to write.
   // `close`: this is the last exchange of the connection (HTTP/1: Connection: close; HTTP/2: GOAWAY).
   virtual void send_response(const ResponseHead& head, bool end, bool close) = 0;
-  // Answers 101 and turns the exchange into a tunnel: from now on send_body/on_body carry its raw bytes,
-  // `end` is the half-close of that direction.
+  // Answers 101, or 2xx to CONNECT, and turns the exchange into a tunnel: from now on send_body/on_body carry
+  // its raw bytes, `end` is the half-close of that direction.
   virtual void send_upgrade(const ResponseHead& head) = 0;
 
  protected:

@@ -18,6 +18,7 @@ struct H1Limits {
   std::uint32_t header_bytes = 60 * 1024;  // of a head, its request or status line included
   std::uint32_t header_fields = 100;
   std::uint64_t body_bytes = 0;  // of a request body; 0 = unlimited
+  bool connect = false;          // CONNECT is a request; otherwise kMethodNotAllowed
 };
 
 // What codecs of one thread share so that nothing is allocated per exchange: the head being parsed and the

@@ -72,10 +72,13 @@ std::size_t H1Server::take_head(std::string_view bytes) {
   }
   const std::size_t size = parser_.head_size();
   RequestHead& head = scratch_.request;
-  const auto fault = parser_.request(bytes, head);
+  auto fault = parser_.request(bytes, head);
   parser_.reset();
   asked_head_ = head.method == "HEAD";
   peer_1_1_ = head.version.at_least_1_1();
+  const bool connect = head.method == "CONNECT";
+  if (connect && !fault && !limits_.connect)
+    fault = Fault{ErrorCode::kMethodNotAllowed, "CONNECT is not served"};
   if (fault) {
     refuse(Error(fault->code, Side::kDownstream, Retry::kNo, std::string(fault->detail)));
     return size;
@@ -85,8 +88,9 @@ std::size_t H1Server::take_head(std::string_view bytes) {
         Error(ErrorCode::kBodyTooLarge, Side::kDownstream, Retry::kNo, "Content-Length over the body limit"));
     return size;
   }
-  persistent_ = is_persistent(parser_.connection(), head.version);
-  upgrade_ = head.upgrade;
+  // What a client sends behind a CONNECT that is refused may be meant for the tunnel, and is no request.
+  persistent_ = is_persistent(parser_.connection(), head.version) && !connect;
+  upgrade_ = head.upgrade || connect;
   expects_ = head.has_body && head.fields.has(FieldId::kExpect);
   blocked_ = false;
   received_ = 0;

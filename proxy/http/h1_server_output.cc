@@ -63,7 +63,7 @@ void H1Server::send_response(const ResponseHead& head, bool end, bool close) {
 void H1Server::send_upgrade(const ResponseHead& head) {
   if (out_ != Out::kWaiting) return;
   if (!upgrade_ || in_ != In::kDone) return reset();
-  write_response_head(head, Delivery{.upgrade = true}, scratch_.out);
+  write_response_head(head, Delivery{.upgrade = head.status == 101}, scratch_.out);
   transport_.write(scratch_.out);
   in_ = In::kTunnel;
   out_ = Out::kTunnel;

@@ -46,13 +46,19 @@ bool is_ip_literal(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return is_hex(c) || c == ':' || c == '.'; });
 }
 
-std::optional<Fault> resolve_connect(const RequestHead& head) {
+// What follows the head belongs to the tunnel (RFC 9110 section 9.3.6): two readers must not differ on where
+// that begins.
+std::optional<Fault> resolve_connect(RequestHead& head) {
   const std::size_t colon = head.target.rfind(':');
   if (!is_authority(head.target) || colon == std::string::npos || colon + 1 == head.target.size() ||
       head.target.back() == ']') {
     return malformed("CONNECT needs host:port");
   }
-  return Fault{ErrorCode::kMethodNotAllowed, "CONNECT is not served"};
+  if (head.fields.has(FieldId::kContentLength) || head.fields.has(FieldId::kTransferEncoding)) {
+    return malformed("CONNECT has no body");
+  }
+  head.authority = head.target;
+  return std::nullopt;
 }
 
 std::optional<Fault> resolve_absolute(RequestHead& head) {

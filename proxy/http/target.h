@@ -20,7 +20,9 @@ bool is_authority(std::string_view text);
 //   origin     all but CONNECT    Host
 //   absolute   all but CONNECT    the target's, which replaces Host
 //   asterisk   OPTIONS            Host
-//   authority  CONNECT            kMethodNotAllowed: this proxy makes no tunnels
+//   authority  CONNECT            the target, port included; it stays in `head.target` as well. With a body,
+//                                 even an empty one: refused. Whether tunnels are made at all is for the
+//                                 codec
 //
 // The scheme must be http: https over clear text is refused.
 // Host: exactly one on HTTP/1.1, at most one on HTTP/1.0, of valid syntax.

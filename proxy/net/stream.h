@@ -91,6 +91,9 @@ class Stream {
   // Where the peer has reached us, of an accepted stream. Once the stream is closed, or if nobody knows,
   // kNone. A system call.
   virtual Address local() const = 0;
+  // Where the peer of an accepted stream was going before the firewall sent it here (SO_ORIGINAL_DST): the
+  // same as local() if it came by itself. kNone: nobody knows. A system call.
+  virtual Address original() const { return {}; }
 };
 
 }  // namespace remora::net

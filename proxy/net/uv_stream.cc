@@ -1,6 +1,7 @@
 // Long because a socket is read, written and ended in one state, each with its failures.
 #include "proxy/net/uv_stream.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -280,6 +281,19 @@ Address UvStream::local() const {
   socklen_t length = sizeof name;
   if (!handle_ || ::getsockname(fd_of(handle_.get()), reinterpret_cast<sockaddr*>(&name), &length) != 0)
     return {};
+  return Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&name)).value_or(Address());
+}
+
+Address UvStream::original() const {
+  constexpr int kOriginalDestination = 80;  // SO_ORIGINAL_DST, IP6T_SO_ORIGINAL_DST: the same, by the level
+  const bool v6 = peer_.kind() == Address::Kind::kIpv6;
+  sockaddr_storage name{};
+  socklen_t length = v6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+  const int level = v6 ? static_cast<int>(IPPROTO_IPV6) : static_cast<int>(IPPROTO_IP);
+  if (!handle_ || !peer_.is_ip() ||
+      ::getsockopt(fd_of(handle_.get()), level, kOriginalDestination, &name, &length) != 0) {
+    return {};
+  }
   return Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&name)).value_or(Address());
 }
 

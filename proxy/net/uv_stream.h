@@ -80,6 +80,7 @@ class UvStream final : public Stream {
   std::size_t queued() const override { return pending_ ? pending_->size() : 0; }
   const Address& peer() const override { return peer_; }
   Address local() const override;
+  Address original() const override;
 
  private:
   friend class FailureList;

@@ -95,6 +95,9 @@ endpoints = ["127.0.0.1:3000"]
 [cluster.health_check]
 protocol = "tcp"
 #tcp
+[[cluster]]
+name = "away"
+discover = { file = "away.toml" }
 [mesh]
 #mesh
 [mesh.protocol]

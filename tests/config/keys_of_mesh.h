@@ -37,6 +37,8 @@ inline const std::vector<Row> kKeysOfMesh{
      R"(discover = { dns = "b:80" })"},
     {"cluster.discover", "srv", kEndpoints, R"(discover = { srv = "_a._tcp.test" })", "",
      R"(discover = { srv = "_b._tcp.test." })"},
+    {"cluster.discover", "original_destination", R"(discover = { file = "away.toml" })",
+     R"(discover = { file = "away.toml" })", "", "discover = { original_destination = true }"},
     {"cluster.discover", "tags", kEndpoints, R"(discover = { swim = "a" })",
      R"(discover = { swim = "a", tags = [] })", R"(discover = { swim = "a", tags = ["blue"] })"},
     {"cluster.discover", "role_tag", kEndpoints, R"(discover = { swim = "a" })",

@@ -242,6 +242,18 @@ const std::vector<Mistake> kOfServices{
      R"(7: cluster.app.discover.swim: there is nothing to look for, write swim = "orders", or file, dns or srv
 7: cluster.app.discover.tags#1: "a," does not fit into gossip, write 1 to 128 visible ASCII characters without , and ;
 7: cluster.app.discover.port: 70000 is out of range, write a whole number from 0 to 65535)"},
+    {cluster, "name = \"app\"\ndiscover = { original_destination = true }",
+     R"(3: listener#1.route#1: cluster "app" goes where connections were going before they were redirected, write original_destination = true in this listener)"},
+    {cluster, "name = \"app\"\ndiscover = { original_destination = false }\nhealth_check = {}",
+     R"(7: cluster.app.discover.original_destination: false means nothing here, write true or another source
+8: cluster.app.health_check: this cluster's endpoints are wherever connections were going, nobody knows them before: remove this)"},
+    {listener, "original_destination = 1",
+     "3: listener#1.original_destination: 1 is a number, write true or false"},
+    {whole, "[[listener]]\naddress = \"unix:/run/a.sock\"\noriginal_destination = true\n" + kRoute + kCluster,
+     "3: listener#1.original_destination: nobody can redirect to a Unix socket, give it an IP address or "
+     "remove this"},
+    {route, "connect = true\nprefix = \"/x\"\ncluster = \"app\"",
+     "5: listener#1.route#1.prefix: a route with connect = true leads to a tunnel, remove this"},
     {cluster, "name = \"app\"\ndiscover = { file = \"orders.yaml\", tags = [\"a\"] }",
      R"(7: cluster.app.discover.file: "orders.yaml" is neither TOML nor JSON by its name, let it end in .toml or .json
 7: cluster.app.discover.tags: only members of the mesh have it, remove it or use swim)"},

@@ -34,7 +34,7 @@ level = "info")",
 const std::vector<Mistake> kUnknownKeysOfListenersRoutes{
     {listener, R"(adress = "x")", R"(3: listener#1.adress: unknown key, did you mean "address"?)"},
     {listener, R"(connect = "1s")",
-     "3: listener#1.connect: unknown key here, it belongs in [cluster.timeouts]"},
+     "3: listener#1.connect: unknown key here, it belongs in [[listener.route]]"},
     {listener, R"(timeouts = { heeder = "1s" })",
      R"(3: listener#1.timeouts.heeder: unknown key, did you mean "header"?)"},
     {listener, "limits = { headers = 1 }",
@@ -46,7 +46,7 @@ const std::vector<Mistake> kUnknownKeysOfListenersRoutes{
      "certificates"},
     {listener, R"(colour = "x")",
      "3: listener#1.colour: unknown key, the keys here are name, address, protocol, direction, trusted, "
-     "cluster, timeouts, limits, rate_limit, tls, allow, route, proxy_protocol"},
+     "cluster, timeouts, limits, rate_limit, tls, allow, route, proxy_protocol, original_destination"},
     {listener, R"(balance = "random")", "3: listener#1.balance: unknown key here, it belongs in [[cluster]]"},
     {listener, "conections = 5",
      R"(3: listener#1.conections: unknown key, did you mean "connections" in [listener.limits]?)"},
@@ -54,7 +54,7 @@ const std::vector<Mistake> kUnknownKeysOfListenersRoutes{
 mirror = {})",
      "5: listener#1.route#1.mirror: unknown key, the keys here are host, path, prefix, regex, methods, "
      "headers, cluster, clusters, redirect, respond, rewrite, timeout, hash, retry, request_headers, "
-     "response_headers, rate_limit, allow"},
+     "response_headers, rate_limit, allow, connect"},
     {route, R"(cluster = "app"
 weight = 1)",
      "5: listener#1.route#1.weight: unknown key here, it belongs in an element of clusters"},

@@ -16,9 +16,10 @@ from wire import show_address
 class TcpBackend:
     """Calls `serve(socket)` in a thread for each connection, and closes it after that."""
 
-    def __init__(self, serve):
+    def __init__(self, serve, address=("127.0.0.1", 0)):
         self.serve = serve
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self.listener = socket.create_server(address, family=family, backlog=4096)
         self.endpoint = show_address(self.listener.getsockname())
         self.sockets = []
         self.errors = []

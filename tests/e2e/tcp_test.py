@@ -332,6 +332,86 @@ endpoints = ["{server('two')}"]
         self.assertEqual(b"no TLS at all", client.source.exactly(13))
 
 
+class ConnectTest(TcpTestCase):
+    def setUp(self):
+        super().setUp()
+        def answer(sock):
+            while b"\r\n\r\n" not in sock.recv(65536):
+                pass
+            sock.sendall(harness.OK)
+        self.web = self.serve(answer)
+        self.start()
+
+    def start(self, listener=""):
+        held, nobody = refused_address()
+        self.addCleanup(held.close)
+        route = '''
+[[listener.route]]
+connect = true
+host = "{host}"
+cluster = "{cluster}"
+'''
+        cluster = '[[cluster]]\nname = "{name}"\nendpoints = ["{at}"]\n{more}'
+        self.proxy = self.remora(harness.simple_config(
+            [self.web.endpoint], listener=listener,
+            extra=cluster.format(name="echo", at=self.serve(echo).endpoint, more="") +
+            cluster.format(name="gone", at=show_address(nobody), more="")).replace(
+                "[[listener.route]]", route.format(host="web.example", cluster="app") +
+                route.format(host="*.echo.example", cluster="echo") + route.format(host="gone.example", cluster="gone") +
+                "[[listener.route]]", 1))
+        self.address = self.proxy.address("in")
+
+    def ask(self, target, more=b""):
+        client = self.client(self.address)
+        client.send(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode() + more)
+        return client
+
+    @staticmethod
+    def head(client):
+        lines = [client.source.line()]
+        while lines[-1]:
+            lines.append(client.source.line())
+        return lines
+
+    def test_curl_goes_through_to_where_a_route_leads(self):
+        host, port = self.address
+        self.assertEqual(b"ok", self.run_client("curl", "-sSf", "--proxytunnel", "-x", f"http://{host}:{port}",
+                                                "http://web.example:1234/"))
+        self.proxy.access.wait(r'"CONNECT web\.example:1234 web\.example:1234" 200 - ')
+        self.assertEqual(b"ok", self.run_client("curl", "-sSf", f"http://{host}:{port}/"))
+
+    def test_bytes_sent_at_once_and_the_end_pass_through(self):
+        client = self.ask("a.echo.example:7", b"GET /at-once HTTP/1.1\r\n\r\n")
+        head = b"\n".join(self.head(client)).lower()
+        self.assertTrue(head.startswith(b"http/1.1 200 "), head)
+        self.assertNotRegex(head, rb"content-length|transfer-encoding|\nconnection")
+        self.assertEqual(b"GET /at-once HTTP/1.1\r\n\r\n", client.source.exactly(25))
+        client.half_close()
+        self.assertEqual(b"", client.closed())
+
+    def test_silence_ends_the_tunnel(self):
+        self.start('timeouts = { tunnel_idle = "500ms" }')
+        client = self.ask("a.echo.example:7")
+        self.head(client)
+        self.assert_reset(client)
+        self.proxy.access.wait(" DT ")
+
+    def test_what_is_not_configured_is_refused_and_what_follows_is_no_request(self):
+        for target, status, flag in (("other.example:80", 404, "NR"), ("gone.example:80", 502, "UF"),
+                                     ("echo.example", 400, "DPE"), ("[::1]:80", 404, "NR")):
+            client = self.ask(target, b"GET /smuggled HTTP/1.1\r\nHost: web.example\r\n\r\n")
+            response = client.response("CONNECT")
+            self.assertEqual((status, flag), (response.status, response.flag))
+            self.assertEqual(b"", client.closed())
+        self.assertNotIn("smuggled", "".join(self.proxy.access.lines))
+
+    def test_without_such_a_route_there_are_no_tunnels(self):
+        proxy = self.remora(harness.simple_config([self.web.endpoint]))
+        self.address = proxy.address("in")
+        response = self.ask("web.example:80").response("CONNECT")
+        self.assertEqual((405, "DPE"), (response.status, response.flag))
+
+
 class DetectTest(TcpTestCase):
     def test_http_and_the_rest_share_a_port(self):
         web = self.backend(harness.answer(harness.OK))

@@ -15,6 +15,7 @@ using remora::testing::kSucceeded;
 using remora::testing::kWasReset;
 using remora::testing::TestCluster;
 using remora::testing::TestEnv;
+using remora::testing::TestStates;
 
 namespace {
 
@@ -315,4 +316,60 @@ TEST_CASE("an endpoint that was slow once is asked again after a while") {
   CHECK(asked() == before);
   load(1200);
   CHECK(asked() > before);
+}
+
+TEST_CASE("a cluster that goes anywhere has an endpoint wherever somebody goes, as long as there is room") {
+  TestEnv t;
+  config::Cluster away = settings();
+  away.discover.emplace().source = config::Discover::Source::kOriginalDestination;
+  TestCluster cluster(t.env, away, "");
+  cluster.apply({});
+  CHECK(cluster.ask().denied == Denied::kNoEndpoint);
+  const auto go = [&](const Address& to) {
+    return cluster->acquire({}, {}, {.retry = false, .tunnel = true, .destination = &to});
+  };
+  const auto numbered = [](std::uint32_t i) {
+    return *Address::parse("10.0." + std::to_string(i / 256) + "." + std::to_string(i % 256) + ":80");
+  };
+  std::vector<Lease> held;
+  for (std::uint32_t i = 0; i < Cluster::kMostDestinations; ++i) {
+    held.push_back(go(numbered(i)).lease);
+    REQUIRE(held.back());
+    CHECK(held.back().endpoint().info.address == numbered(i));
+  }
+  CHECK_FALSE(cluster->has_untried({}));
+  CHECK(go(numbered(7)).lease);
+  CHECK(go(*Address::parse("192.0.2.1:80")).denied == Denied::kConnections);
+  held[3].finish(kSucceeded, std::nullopt);
+  const std::uint64_t generation = cluster->generation();
+  const Lease other = go(*Address::parse("192.0.2.1:80")).lease;
+  REQUIRE(other);
+  CHECK(cluster->generation() != generation);
+  CHECK(cluster.report().endpoints.size() == Cluster::kMostDestinations);
+  cluster.apply({});
+  held.clear();
+  CHECK(cluster.report().endpoints.size() == Cluster::kMostDestinations);
+  CHECK(go(numbered(9999)).lease.endpoint().address_text == numbered(9999).to_string());
+  CHECK(cluster.report().endpoints.size() == 2);  // and whoever is still there
+}
+
+TEST_CASE("workers share what they know of a destination") {
+  TestEnv t;
+  config::Cluster away = settings();
+  away.discover.emplace().source = config::Discover::Source::kOriginalDestination;
+  away.breaker.consecutive_failures = 2;
+  TestStates states(t.env.random, away);
+  TestCluster first(t.env, states, 0);
+  TestCluster second(t.env, states, 1);
+  first.apply_shared();
+  second.apply_shared();
+  const Address to = *Address::parse(kA);
+  const auto go = [&](TestCluster& cluster) {
+    return cluster->acquire({}, {}, {.retry = false, .tunnel = true, .destination = &to});
+  };
+  go(first).lease.finish(kWasReset, std::nullopt);
+  CHECK(go(second).lease);
+  go(second).lease.finish(kWasReset, std::nullopt);
+  CHECK(go(first).denied == Denied::kBreakerOpen);
+  CHECK(go(second).denied == Denied::kBreakerOpen);
 }

@@ -22,6 +22,17 @@ std::string tcp(std::string_view endpoints, std::string_view cluster = "", std::
 const std::string kOne = R"("10.0.0.1:80")";
 const std::string kTwo = R"("10.0.0.1:80", "10.0.0.2:80")";
 
+const std::string kAway = R"([[listener]]
+name = "out"
+address = "127.0.0.1:5432"
+protocol = "tcp"
+original_destination = true
+cluster = "away"
+[[cluster]]
+name = "away"
+discover = { original_destination = true }
+)";
+
 AddressKnobs& at(World& w, std::string_view address) { return w.network().at(*Address::parse(address)); }
 
 bool was_reset(const RawPeer& peer) { return peer.error() && peer.error()->code == ErrorCode::kReset; }
@@ -497,4 +508,47 @@ TEST_CASE("a drain waits for TCP connections and accepts no more") {
   backend[0].end();
   w.settle();
   CHECK(drained);
+}
+
+TEST_CASE("a redirected connection goes where it was going, each to its own endpoint") {
+  World w(kAway);
+  auto& one = w.backend("10.0.0.1:80");
+  auto& two = w.backend("10.0.0.2:81");
+  std::vector<std::unique_ptr<RawPeer>> clients;
+  for (const auto* to : {"10.0.0.1:80", "10.0.0.2:81", "10.0.0.1:80"}) {
+    w.network().set_original(*Address::parse(to));
+    clients.push_back(w.client());
+    clients.back()->send(to);
+    w.settle();
+  }
+  CHECK(one.size() == 2);
+  REQUIRE(two.size() == 1);
+  CHECK(two[0].received() == "10.0.0.2:81");
+  const auto endpoints = w.worker().report().clusters[0].endpoints;
+  REQUIRE(endpoints.size() == 2);
+  CHECK(endpoints[0].address == "10.0.0.1:80");
+  CHECK(endpoints[0].stats.requests == 2);
+
+  // A new configuration leaves what is there.
+  REQUIRE(w.reload(kAway));
+  CHECK(w.worker().report().clusters[0].endpoints.size() == 2);
+  clients[1]->send("!");
+  w.settle();
+  CHECK(two[0].received() == "10.0.0.2:81!");
+}
+
+TEST_CASE("who was not redirected, and whom the firewall has sent back, is reset") {
+  World w(kAway);
+  const auto nobody_knows = w.client();
+  w.settle();
+  CHECK(was_reset(*nobody_knows));
+  w.network().set_original(*Address::parse("127.0.0.1:5432"));
+  const auto by_itself = w.client();
+  w.settle();
+  CHECK(was_reset(*by_itself));
+  CHECK(local_replies(w, proxy::Flag::kLoopDetected) == 2);
+  CHECK(w.worker().connections() == 0);
+  const auto log = w.log();
+  REQUIRE(log.size() == 2);
+  CHECK(contains(log[0], R"("flag":"LD")"));
 }

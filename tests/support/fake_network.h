@@ -59,6 +59,10 @@ class FakeNetwork final : public net::Network {
   static FakeStream& end_of(net::Stream& stream) { return static_cast<FakeStream&>(stream); }
   static FakeStream* other_end_of(net::Stream& stream) { return end_of(stream).other(); }
 
+  // Where accepted streams were going before they were redirected.
+  void set_original(const Address& address) { original_ = address; }
+  const Address& original() const { return original_; }
+
   // One event, round robin over everything that is ready. False: nothing is.
   bool pump();
   // Pumps until nothing moves, or `limit` events have happened. Returns the number of events.
@@ -88,6 +92,7 @@ class FakeNetwork final : public net::Network {
   void remove(FakeListener& listener);
   bool deliver_datagram();
 
+  Address original_;
   TimerWheel& wheel_;
   Turn& turn_;
   std::map<std::string, AddressKnobs> addresses_;

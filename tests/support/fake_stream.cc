@@ -24,6 +24,8 @@ FakeStream::FakeStream(FakeNetwork& network, Address peer, StreamKnobs knobs)
   network_.streams_.push_back(this);
 }
 
+Address FakeStream::original() const { return network_.original(); }
+
 FakeStream::~FakeStream() {
   if (telling_) {
     std::fputs("a stream was destroyed inside its own callback: bury it in the Turn\n", stderr);

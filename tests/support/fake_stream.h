@@ -48,6 +48,7 @@ class FakeStream final : public net::Stream {
   std::size_t queued() const override { return queue_.size(); }
   const Address& peer() const override { return peer_; }
   Address local() const override { return other_ != nullptr ? other_->peer_ : Address(); }
+  Address original() const override;
 
   StreamKnobs& knobs() { return knobs_; }
   // The other end; null before the connection is made and once the other end is gone.

@@ -136,6 +136,9 @@ const Row kTargets[] = {
     {"CONNECT without a port", "CONNECT b HTTP/1.1\r\n" HOST "\r\n", kMalformed},
     {"CONNECT with an empty port", "CONNECT b: HTTP/1.1\r\n" HOST "\r\n", kMalformed},
     {"CONNECT to IPv6 without a port", "CONNECT [::1] HTTP/1.1\r\n" HOST "\r\n", kMalformed},
+    {"CONNECT with a length", "CONNECT b:443 HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", kMalformed},
+    {"CONNECT with chunks", "CONNECT b:443 HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+     kMalformed},
     {"CONNECT with a path", "CONNECT / HTTP/1.1\r\n" HOST "\r\n", kMalformed},
     {"authority form with GET", "GET b:443 HTTP/1.1\r\n" HOST "\r\n", kMalformed},
 };
