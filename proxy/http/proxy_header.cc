@@ -81,10 +81,57 @@ std::uint16_t number_at(std::string_view bytes, std::size_t at) {
   return static_cast<std::uint16_t>(byte_at(bytes, at) << 8U | byte_at(bytes, at + 1));
 }
 
+// CRC32c (RFC 3720 section 12.1), a byte at a time: a header is short, and comes once per connection.
+constexpr std::array<std::uint32_t, 256> kCrcOfByte = [] {
+  std::array<std::uint32_t, 256> table{};
+  for (std::uint32_t byte = 0; byte < table.size(); ++byte) {
+    std::uint32_t crc = byte;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1U) ^ ((crc & 1U) != 0 ? 0x82f63b78U : 0U);
+    table[byte] = crc;
+  }
+  return table;
+}();
+
+std::uint32_t add_to_crc(std::uint32_t crc, std::string_view bytes) {
+  for (const char byte : bytes)
+    crc = kCrcOfByte[(crc ^ static_cast<unsigned char>(byte)) & 0xffU] ^ (crc >> 8U);
+  return crc;
+}
+
+// The checksum at `at`, taken over the header as if it were zero itself.
+bool checksum_holds(std::string_view header, std::size_t at) {
+  std::uint32_t crc = add_to_crc(0xffffffffU, header.substr(0, at));
+  crc = add_to_crc(crc, std::string_view("\0\0\0\0", 4));
+  crc = ~add_to_crc(crc, header.substr(at + 4));
+  return crc == (std::uint32_t{number_at(header, at)} << 16U | number_at(header, at + 2));
+}
+
+// What comes behind the addresses: types with lengths and values. Null: it is well-formed, and the checksum,
+// if there is one, holds (section 2.2.3).
+const char* complaint_about_additions(std::string_view header, std::size_t at) {
+  constexpr unsigned kChecksum = 0x03;
+  constexpr std::size_t kTypeAndLength = 3;
+  bool summed = false;
+  while (at < header.size()) {
+    if (header.size() - at < kTypeAndLength) return "an addition that is cut off";
+    const std::size_t length = number_at(header, at + 1);
+    const std::size_t value = at + kTypeAndLength;
+    if (header.size() - value < length) return "an addition that is cut off";
+    if (byte_at(header, at) == kChecksum) {
+      if (length != 4 || summed || !checksum_holds(header, value)) return "its checksum is wrong";
+      summed = true;
+    }
+    at = value + length;
+  }
+  return nullptr;
+}
+
 // `width`: of one address. Two of them, then two ports.
 Parsed parse_addresses(std::string_view bytes, std::size_t size, std::size_t width) {
   const std::size_t ports = kFixed + 2 * width;
   if (size < ports + 4) return wrong("too short for its addresses");
+  if (const char* complaint = complaint_about_additions(bytes.substr(0, size), ports + 4))
+    return wrong(complaint);
   return ProxyHeader{
       .size = size,
       .source = Address::from_bytes(bytes.substr(kFixed, width), number_at(bytes, ports)),

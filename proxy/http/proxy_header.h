@@ -30,8 +30,9 @@ struct ProxyHeader {
 inline constexpr std::size_t kLongestProxyHeader = 4096;
 
 // `bytes`: the connection's from its first on. nullopt: more of them are needed. kMalformedMessage: there is
-// no header, or a wrong one; how the bytes came in does not matter. Additions of version 2 (TLV) are passed
-// over.
+// no header, or a wrong one; how the bytes came in does not matter. Of the additions of version 2
+// (TLV) a checksum must be right; the others are passed over. What a proxy says of a connection of its own is
+// passed over altogether.
 Result<std::optional<ProxyHeader>> parse_proxy_header(std::string_view bytes);
 
 // What to begin a connection with that is passed on for `source`, who has reached us at `destination`. If

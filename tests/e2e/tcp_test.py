@@ -6,8 +6,10 @@ Long because each of these ways takes both of its ends by hand.
 
 import hashlib
 import os
+import pathlib
 import resource
 import select
+import shutil
 import socket
 import ssl
 import struct
@@ -450,6 +452,31 @@ class ProxyProtocolTest(TcpTestCase):
             [http.endpoint], listener='proxy_protocol = { from = ["127.0.0.0/8"] }'))
         host, port = proxy.address("in")
         self.run_client("curl", "-sS", "--haproxy-protocol", f"http://{host}:{port}/")
+        proxy.access.wait(r" in 127\.0\.0\.1 .* 200 ")
+
+
+    def test_haproxys_checksums_are_right(self):
+        proxy = self.remora(harness.simple_config(
+            [self.backend(harness.answer(harness.OK)).endpoint], listener='proxy_protocol = { from = ["127.0.0.0/8"] }'))
+        host, port = proxy.address("in")
+        with socket.create_server(("127.0.0.1", 0)) as front:
+            config = pathlib.Path(self.directory(), "haproxy.cfg")
+            config.write_text(f"""
+defaults
+  mode tcp
+  timeout connect 10s
+  timeout client 60s
+  timeout server 60s
+listen front
+  bind fd@{front.fileno()}
+  server remora {host}:{port} send-proxy-v2 proxy-v2-options crc32c,unique-id
+""", encoding="ascii")
+            haproxy = subprocess.Popen([shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin"), "-db", "-f", config],
+                                       pass_fds=[front.fileno()], stderr=subprocess.DEVNULL,
+                                       preexec_fn=harness.die_with_parent)
+            self.addCleanup(harness.end_process, haproxy)
+            url = "http://{}:{}/".format(*front.getsockname())
+            self.run_client("curl", "-sSf", "--retry", "5", "--retry-all-errors", url)
         proxy.access.wait(r" in 127\.0\.0\.1 .* 200 ")
 
 

@@ -29,6 +29,19 @@ std::string v2(std::string_view head, std::string_view content) {
   return out.append(content);
 }
 
+// With the checksum that HAProxy's specification asks for, worked out bit by bit from its polynomial.
+std::string summed(std::string_view head, std::string content) {
+  std::string header = v2(head, content + std::string("\x03\x00\x04\x00\x00\x00\x00", 7));
+  std::uint32_t crc = 0xffffffffU;
+  for (const char byte : header) {
+    crc ^= static_cast<unsigned char>(byte);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc & 1U) != 0 ? (crc >> 1U) ^ 0x82f63b78U : crc >> 1U;
+  }
+  crc = ~crc;
+  for (std::size_t i = 0; i < 4; ++i) header[header.size() - 4 + i] = static_cast<char>(crc >> (24 - 8 * i));
+  return header;
+}
+
 const std::string kV4("\x0a\x01\x02\x03\x7f\x00\x00\x01\x30\x39\x01\xbb", 12);
 const std::string kV6 = std::string("\x20\x01\x0d\xb8", 4) + std::string(11, '\0') + '\x07' +
                         std::string(15, '\0') + '\x01' + std::string("\xff\xff\x00\x50", 4);
@@ -69,7 +82,15 @@ TEST_CASE("PROXY headers say where a connection came from and where it went") {
       {"GET / HTTP/1.1\r\n", "wrong"},
       {"\x16\x03\x01", "wrong"},
       {v2("\x21\x11", kV4), "10.1.2.3:12345 127.0.0.1:443"},
-      {v2("\x21\x11", kV4 + std::string("\x03\x00\x04\xaa\xbb\xcc\xdd", 7)), "10.1.2.3:12345 127.0.0.1:443"},
+      {v2("\x21\x11", kV4 + std::string("\x04\x00\x02no\xea\x00\x00", 8)), "10.1.2.3:12345 127.0.0.1:443"},
+      {v2("\x21\x11", kV4 + std::string("\x04\x00\x03no", 5)), "wrong"},
+      {v2("\x21\x11", kV4 + std::string("\x04\x00", 2)), "wrong"},
+      {summed("\x21\x11", kV4), "10.1.2.3:12345 127.0.0.1:443"},
+      {summed("\x21\x21", kV6), "[2001:db8::7]:65535 [::1]:80"},
+      {v2("\x21\x11", kV4 + std::string("\x03\x00\x04\xaa\xbb\xcc\xdd", 7)), "wrong"},
+      {v2("\x21\x11", kV4 + std::string("\x03\x00\x04\x00\x00\x00\x00", 7)), "wrong"},
+      {v2("\x21\x11", kV4 + std::string("\x03\x00\x02\xaa\xbb", 5)), "wrong"},
+      {v2("\x20\x11", kV4 + std::string("\x03\x00\x04\xaa\xbb\xcc\xdd", 7)), "- -"},
       {v2("\x21\x21", kV6), "[2001:db8::7]:65535 [::1]:80"},
       {v2("\x21\x21", kV6.substr(0, 35)), "wrong"},
       {v2("\x21\x11", kV4.substr(0, 11)), "wrong"},
@@ -119,4 +140,17 @@ TEST_CASE("PROXY headers that Remora writes are read as what they say") {
   CHECK(proxy_header(ProxyVersion::kV2, *Address::parse("10.1.2.3:12345"),
                      *Address::parse("127.0.0.1:443")) == v2("\x21\x11", kV4));
   CHECK(own_proxy_header(ProxyVersion::kV2) == v2(std::string("\x20\x00", 2), ""));
+}
+
+TEST_CASE("the checksum of a PROXY header is CRC32c, and every bit of the header counts") {
+  const std::string good = summed("\x21\x11", kV4);
+  for (std::size_t at = 16; at < good.size(); ++at) {
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string bad = good;
+      bad[at] = static_cast<char>(bad[at] ^ (1 << bit));
+      if (at >= 28 && at < 31) continue;  // then it is another addition
+      CAPTURE(at);
+      CHECK(show(bad) == "wrong");
+    }
+  }
 }
