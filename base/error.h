@@ -39,16 +39,25 @@ enum class ErrorCode : std::uint8_t {
   kSystem,         // any other failure of the operating system; `detail` says which
 };
 
+// What it put an end to, where the code does not say it.
+enum class Stage : std::uint8_t { kAny, kTlsHandshake };
+
 struct Error {
   ErrorCode code = ErrorCode::kSystem;
   Side side = Side::kInternal;
   Retry retry = Retry::kNo;
+  Stage stage = Stage::kAny;
   std::string detail;  // one line for people; may be empty
 
   Error() = default;
   Error(ErrorCode c, Side s, Retry r = Retry::kNo, std::string d = {})
       : code(c), side(s), retry(r), detail(std::move(d)) {}
 };
+
+inline Error in_tls_handshake(Error error) {
+  error.stage = Stage::kTlsHandshake;
+  return error;
+}
 
 template <typename T>
 using Result = std::expected<T, Error>;

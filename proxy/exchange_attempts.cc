@@ -239,7 +239,7 @@ void Exchange::on_attempt_failed(Attempt& attempt, const Error& error, breaker::
 
 // Why TLS with an endpoint did not come about: no status can say it.
 void Exchange::log_tls_failure(const Error& error) {
-  if (!error.detail.starts_with("TLS handshake") || !may_log_line(cluster().state(), env_.now())) return;
+  if (error.stage != Stage::kTlsHandshake || !may_log_line(cluster().state(), env_.now())) return;
   log_warn("TLS handshake with an endpoint failed", {{"listener", origin_.listener->settings.name},
                                                      {"cluster", cluster_settings().name},
                                                      {"endpoint", last_upstream_},

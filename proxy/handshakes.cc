@@ -72,22 +72,24 @@ class Handshakes::One final : private net::Stream::Events {
   void on_end() override {}
   void on_writable() override {}
 
-  void on_closed(const Error& error) override { refuse(error.detail); }
+  void on_closed(const Error& error) override { refuse(error.detail, tls_->peer_gone()); }
 
   void on_time() {
     if (refused_) return finish();
     const Duration waited = all_.env_.now() - began_;
     arrival_.stream->reset();
     refuse("TLS handshake: not done within " +
-           config::format_duration(std::chrono::floor<std::chrono::milliseconds>(waited)));
+               config::format_duration(std::chrono::floor<std::chrono::milliseconds>(waited)),
+           true);
   }
 
-  void refuse(const std::string& reason) {
+  // `at_once`: there is nobody whom the alert would have to reach first.
+  void refuse(const std::string& reason, bool at_once) {
     refused_ = true;
     ++arrival_.listener->context().stats.tls.failed;
     all_.refusals_.tell(arrival_, Flag::kTlsFailed, began_, reason);
     all_.leave(*arrival_.listener);
-    if (tls_->peer_gone() || reason.starts_with("TLS handshake: not done")) return finish();
+    if (at_once) return finish();
     all_.env_.wheel.arm_in(timer_, kLinger);
   }
 

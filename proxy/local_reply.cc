@@ -25,7 +25,7 @@ LocalReply reply_to_connect_failure(const Error& error) {
   if (error.code == ErrorCode::kTimedOut) {
     return {504, Flag::kUpstreamConnectFailure, "connecting to the upstream timed out\n"};
   }
-  if (error.detail.starts_with("TLS handshake")) {
+  if (error.stage == Stage::kTlsHandshake) {
     return {502, Flag::kUpstreamConnectFailure, "the TLS handshake with the upstream failed\n"};
   }
   return {502, Flag::kUpstreamConnectFailure,

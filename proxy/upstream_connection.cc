@@ -57,7 +57,7 @@ void UpstreamConnection::on_link_turn() {
 
 void UpstreamConnection::on_link_closed(const Error* error) {
   if (state_ == State::kDialling) {
-    if (error != nullptr && error->detail.starts_with("TLS handshake")) ++pool_.cluster_.tls.failed;
+    if (error != nullptr && error->stage == Stage::kTlsHandshake) ++pool_.cluster_.tls.failed;
     fail_waiter(error != nullptr ? *error : Error(ErrorCode::kConnectFailed, Side::kUpstream));
   }
   gone();
@@ -67,8 +67,9 @@ void UpstreamConnection::on_connect_timeout() {
   const bool shaking = tls_ != nullptr && tls_->in_handshake();
   if (shaking) ++pool_.cluster_.tls.failed;
   link_.close(false);
-  fail_waiter(Error(ErrorCode::kTimedOut, Side::kUpstream, Retry::kYes,
-                    shaking ? "TLS handshake: not done in time" : "connect timed out"));
+  Error late(ErrorCode::kTimedOut, Side::kUpstream, Retry::kYes,
+             shaking ? "TLS handshake: not done in time" : "connect timed out");
+  fail_waiter(shaking ? in_tls_handshake(std::move(late)) : std::move(late));
   gone();
 }
 

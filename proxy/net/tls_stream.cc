@@ -280,8 +280,8 @@ void TlsStream::on_closed(const Error& error) {
   below_ended_ = true;
   if (events_ == nullptr) return;
   if (!shaking) return events_->on_closed(error);
-  events_->on_closed(Error(ErrorCode::kConnectFailed, error.side, error.retry,
-                           "TLS handshake: the peer reset the connection"));
+  events_->on_closed(in_tls_handshake(Error(ErrorCode::kConnectFailed, error.side, error.retry,
+                                            "TLS handshake: the peer reset the connection")));
 }
 
 // ---- Reading
@@ -352,10 +352,10 @@ void TlsStream::shake_hands() {
     const int why = SSL_get_error(ssl_, done);
     if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE) {
       if (!below_ended_) return;
-      return fail(Error(ErrorCode::kConnectFailed, Side::kInternal, Retry::kNo,
-                        "TLS handshake: the peer closed the connection"));
+      return fail(in_tls_handshake(Error(ErrorCode::kConnectFailed, Side::kInternal, Retry::kNo,
+                                         "TLS handshake: the peer closed the connection")));
     }
-    return fail(failure("TLS handshake: "));
+    return fail(in_tls_handshake(failure("TLS handshake: ")));
   }
   state_ = State::kOpen;
   flush();

@@ -5,8 +5,8 @@
 //   state         enters by                            leaves by
 //   kConnecting   connect()                            the stream below opens -> kHandshake; fails -> kClosed
 //   kHandshake    accept(), or connected               done -> on_open (accepted streams too), kOpen; a
-//                                                      failure -> kClosed, with kConnectFailed and a detail
-//                                                      that begins with "TLS handshake"
+//                                                      failure -> kClosed, with kConnectFailed and
+//                                                      Stage::kTlsHandshake
 //   kOpen         handshake done                       reset(), a failure below or of the protocol -> kClosed
 //   kClosed       on_closed, or reset()                -
 //

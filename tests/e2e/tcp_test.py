@@ -473,10 +473,10 @@ listen front
 """, encoding="ascii")
             haproxy = subprocess.Popen([shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin"), "-db", "-f", config],
                                        pass_fds=[front.fileno()], stderr=subprocess.DEVNULL,
-                                       preexec_fn=harness.die_with_parent)
+                                       preexec_fn=harness.die_with_parent())
             self.addCleanup(harness.end_process, haproxy)
             url = "http://{}:{}/".format(*front.getsockname())
-            self.run_client("curl", "-sSf", "--retry", "5", "--retry-all-errors", url)
+            self.run_client("curl", "-sSf", url)
         proxy.access.wait(r" in 127\.0\.0\.1 .* 200 ")
 
 
