@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 import harness
@@ -213,6 +214,53 @@ certificates = [{{ certificate = "{exact[0]}", key = "{exact[1]}" }}, {{ certifi
             self.assertTrue(again.sock.session_reused, version)
             self.assertIn(APP, backend.complete()[-1].get("x-forwarded-client-cert"))
         self.assertEqual(2, metric_sum(proxy.metrics(), "remora_tls_handshakes_total", listener="in", result="resumed"))
+
+    def test_a_session_does_not_outlive_the_clients_certificate(self):
+        backend = self.backend(answer(OK))
+        proxy = self.remora(HEAD + listener(tls=f'client_ca = "{CA.certificate}"') + cluster(backend.endpoint))
+        address = proxy.address("in")
+
+        def resumed():
+            return metric_sum(proxy.metrics(), "remora_tls_handshakes_total", listener="in", result="resumed")
+        for seconds in 2, 8, 32:  # more for a machine that is too slow for less
+            pair, end = CA.issue_for(seconds, f"short{seconds}", "DNS:short.example")
+            context = client_context(CA, pair, ssl.TLSVersion.TLSv1_2)
+            first = self.tls(address, context=context)
+            self.assertEqual(200, first.get("/").status)
+            session = first.sock.session
+            again = self.tls(address, context=context, session=session)
+            self.assertEqual((200, True), (again.get("/").status, again.sock.session_reused))
+            if time.time() < end:
+                break
+        before = resumed()
+        eventually(lambda: time.time() > end + 0.1, "the certificate's end, by the coarse clock as well", 60)
+        with self.assertRaises(OSError):
+            self.tls(address, context=context, session=session).get("/")
+        proxy.log.wait("TLS handshake with a client failed.*certificate has expired")
+        self.assertEqual(before, resumed())
+        self.assertEqual(200, first.get("/").status)  # who is there stays
+
+    def test_handshakes_of_a_listener_that_goes_end_with_it(self):
+        backend = self.backend(answer(OK))
+        head = HEAD.replace("workers = 2", 'workers = 1\ndrain_timeout = "500ms"')
+        proxy = self.remora(head + listener() + listener("stays") + cluster(backend.endpoint))
+        address = proxy.address("in")
+        silent = self.client(address)
+        silent.send(b"\x16\x03\x01\x02\x00\x01")
+        with socket.create_connection(address, DEADLINE) as late:
+            eventually(lambda: metric_sum(proxy.metrics(), "remora_connections", side="downstream", listener="in") == 2,
+                       "both are there")
+            pathlib.Path(proxy.config).write_text(head + listener("stays") + cluster(backend.endpoint))
+            proxy.signal(1)
+            with client_context(CA).wrap_socket(late, server_hostname="localhost") as client:
+                client.sendall(request_bytes("GET", "/"))
+                self.assertIn(b"200 OK", client.recv(1000))
+        with self.assertRaises(ConnectionResetError):
+            while silent.sock.recv(100):
+                pass
+            raise ConnectionResetError  # closed, which is as good
+        eventually(lambda: metric_sum(proxy.metrics(), "remora_connections", side="downstream") == 0, "nobody is left")
+        self.assertEqual(200, self.tls(proxy.address("stays")).get("/").status)
 
     def test_who_stalls_in_the_handshake_keeps_nobody_out(self):
         backend = self.backend(answer(OK))
@@ -455,6 +503,23 @@ class Files(TlsTest):
         proxy.log.wait("configuration changed.*tls")
         self.refused(address, client_context(CA))
         self.assertEqual(200, self.tls(address, pair=PAIRS["app"]).get("/").status)
+
+    def test_health_checks_show_the_certificate_that_there_is_now(self):
+        backend = self.tls_backend(CA.issue("six", "IP:::1"), answer(OK, then="close"), authority=CA)
+        root = pathlib.Path(self.directory())
+        link = root / "current"
+        self.link_to(link, self.version(root, 7))
+        tls = (f'ca = "{CA.certificate}"\ncertificate = "{link}/tls.crt"\nkey = "{link}/tls.key"\n'
+               'server_name = "[::1]"')  # an address, in the form that has brackets
+        proxy = self.remora(HEAD + '[[listener]]\nname = "in"\naddress = "127.0.0.1:0"\n[[listener.route]]\ncluster = "app"\n'
+                            + cluster(backend.endpoint, tls=tls) + '[cluster.health_check]\nprotocol = "tcp"\ninterval = "100ms"\n')
+
+        def shown():
+            return backend.peers and dict(pair[0] for pair in backend.peers[-1]["subject"])["commonName"]
+        eventually(lambda: shown() == "v7", "the first certificate")
+        self.link_to(link, self.version(root, 8))
+        eventually(lambda: shown() == "v8", "the second certificate")
+        self.assertEqual(200, self.client(proxy.address("in")).get("/").status)
 
     def test_an_ocsp_response_is_shown_with_its_certificate(self):
         other = CA.issue("stapled", "DNS:other.example", file="stapled")
