@@ -84,6 +84,18 @@ Result<void> Gossip::bind() {
   return {};
 }
 
+void Gossip::read_keys() {
+  if (settings_.key_file.empty()) return;
+  Keyring read;
+  if (auto loaded = load_keys(settings_, read); !loaded) {
+    return log_error("the mesh's keys cannot be used, those read before stay",
+                     {{"reason", loaded.error().detail}});
+  }
+  if (read == keyring_) return;
+  keyring_.swap(read);
+  log_info("the mesh's keys read", {{"keys", std::to_string(keyring_.size())}});
+}
+
 Result<void> Gossip::bind_sockets() {
   net::ListenOptions options;
   options.reuse_port = false;
@@ -349,8 +361,13 @@ std::string Gossip::on_stream_message(GossipStream& stream, const StreamMessage&
       break;
     case MessageType::kPushPull: {
       if (stream.accepted()) answer = membership_->state(false);
-      serf_clock_ = std::max(serf_clock_, serf_clock(message.bytes).value_or(0));
+      const auto clock = serf_clock(message.bytes);
+      serf_clock_ = std::max(serf_clock_, clock.value_or(0));
       const bool merged = membership_->merge(message.nodes, env_.now());
+      // Serf is there, and its clock is known.
+      if (clock && merged && !leaving_ && !std::exchange(coming_told_, true)) {
+        membership_->broadcast(serf_join_intent(name_, ++serf_clock_));
+      }
       if (!stream.accepted())
         join_.on_result(stream.purpose().to, merged, "its versions and ours exclude each other");
       break;

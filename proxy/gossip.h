@@ -73,6 +73,8 @@ class Gossip final : private discovery::swim::Effects,
   Result<void> bind();
   // In an event of the loop, after bind().
   void start();
+  // Reads the file with the keys anew, if there is one. A file that cannot be used changes nothing.
+  void read_keys();
   // `left` is called once, later or now.
   void leave(std::function<void()> left);
 
@@ -161,6 +163,7 @@ class Gossip final : private discovery::swim::Effects,
   discovery::swim::SerfRelay relay_;
   std::vector<std::string> to_pass_on_;
   std::uint64_t serf_clock_ = 0;
+  bool coming_told_ = false;  // in Serf's way
 
   MeshNumbers counted_;
   breaker::TokenBucket log_lines_{{.requests = 20, .per = 1s, .burst = 200}};

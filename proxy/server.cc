@@ -293,6 +293,7 @@ void Server::announce_services() {
 void Server::look_at_files() {
   tls_.look();
   sources_.look();
+  if (gossip_ != nullptr) gossip_->read_keys();
 }
 
 void Server::run() {

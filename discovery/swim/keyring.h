@@ -43,6 +43,8 @@ class Keyring final {
   bool install(std::string_view key);
   bool use(std::string_view key);
   bool remove(std::string_view key);
+  void swap(Keyring& other) noexcept { keys_.swap(other.keys_); }
+  bool operator==(const Keyring& other) const { return keys_ == other.keys_; }
 
   // Appends the sealed payload to `out`. False without a key, or if OpenSSL refuses.
   bool seal(std::string_view plain, std::string_view authenticated, const Nonce& nonce,

@@ -55,6 +55,17 @@ std::string serf_leave_intent(std::string_view member, std::uint64_t clock) {
   return message;
 }
 
+std::string serf_join_intent(std::string_view member, std::uint64_t clock) {
+  std::string message(1, static_cast<char>(SerfType::kJoin));
+  MsgpackWriter out(message);
+  out.map(2);
+  out.raw("LTime");
+  out.integer(clock);
+  out.raw("Node");
+  out.raw(member);
+  return message;
+}
+
 std::optional<std::uint64_t> serf_clock(std::string_view message) {
   if (message.empty() ||
       static_cast<unsigned char>(message.front()) > static_cast<unsigned>(SerfType::kPushPull)) {

@@ -25,8 +25,10 @@ std::string encode_tags(const Tags& tags);
 // empty.
 Tags decode_tags(std::string_view meta);
 
-// Serf takes a member that goes without this for a failed one.
+// Serf takes a member that goes without this for a failed one ...
 std::string serf_leave_intent(std::string_view member, std::uint64_t clock);
+// ... and one that comes back without this, after it has left, for one that is about to leave.
+std::string serf_join_intent(std::string_view member, std::uint64_t clock);
 // The Lamport clock in a message about members; nullopt if it is another one, or broken.
 std::optional<std::uint64_t> serf_clock(std::string_view message);
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Remoras that know each other by gossip: who is there, who has gone and why, and how a restart finds back."""
 
+import base64
 import json
 import os
 import pathlib
@@ -99,6 +100,28 @@ class Mesh(TestCase):
         self.sees(again, "a", {"alive"})
         # Under another port its name is refused until it is forgotten; under its own it would be alive at once.
         self.assertEqual("alive", states(again)["b"])
+
+    def test_the_key_is_changed_while_members_run(self):
+        old, new = (base64.b64encode(bytes([i] * 32)).decode() for i in (1, 2))
+        file = pathlib.Path(self.directory(), "keys")
+        file.write_text(old)
+        a = self.node("a", 41, mesh=f'key_file = "{file}"')
+        b = self.node("b", 42, a, f'key_file = "{file}"')
+        self.sees(a, "b", {"alive"})
+        for step, keys in enumerate(((old, new), (new, old), (new,))):
+            file.write_text("\n".join(keys))
+            for one in (a, b):
+                self.assertEqual(0, run_remora("reload", "--admin", show_address(one.admin_address())).returncode)
+                eventually(lambda o=one, s=step: o.log.text().count("the mesh's keys read") == s + 1, "the keys are read", PATIENCE)
+                before = one.metrics()
+                eventually(lambda o=one, m=before: metric_sum(o.metrics(), "remora_mesh_probes_total", result="ack")
+                           > metric_sum(m, "remora_mesh_probes_total", result="ack") + 1, "probes are answered", PATIENCE)
+        file.write_text("hush\n")
+        run_remora("reload", "--admin", show_address(a.admin_address()))
+        a.log.wait("the mesh's keys cannot be used, those read before stay .*keys:1: not the base64")
+        c = self.node("c", 43, a, f'key = "{new}"')
+        self.sees(b, "c", {"alive"})
+        self.assertEqual({"a": "alive", "b": "alive", "c": "alive"}, states(a))
 
     def test_what_is_wrong_at_the_start_ends_it(self):
         a = self.node("a", 41)

@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
-"""Remora in a pool of the real Serf: three agents and three Remoras, in the clear and encrypted."""
+"""Remora in a pool of the real Serf: three agents and three Remoras, in the clear and encrypted.
+
+With REMORA_SERF_KEY=KEY all of it is encrypted (KEY: the base64 of 32 bytes).
+"""
 
 import base64
 import json
+import os
 import re
 import signal
 import socket
@@ -12,6 +16,7 @@ from harness import TestCase, die_with_parent, end_process, eventually, main
 from processes import Lines
 
 KEY = base64.b64encode(bytes(range(32))).decode()
+CLEAR = os.environ.get("REMORA_SERF_KEY")  # usually none
 PATIENCE = 90  # of the longest: a suspicion that nobody confirms, on a machine that is busy
 
 
@@ -30,9 +35,9 @@ def free_port(address):
 class Agent:
     """Serf's own agent."""
 
-    def __init__(self, name, address, key):
-        self.name, port, rpc = name, free_port(address), free_port(address)
-        self.rpc, self.bound = f"{address}:{rpc}", f"{address}:{port}"
+    def __init__(self, name, address, key, bound=None):
+        self.name = name
+        self.rpc, self.bound = f"{address}:{free_port(address)}", bound or f"{address}:{free_port(address)}"
         encrypt = ["-encrypt", key] if key else []
         self.process = subprocess.Popen(["serf", "agent", "-node", name, "-bind", self.bound, "-rpc-addr", self.rpc, "-profile", "lan",
                                          "-log-level", "warn", "-tag", "role=web", "-tag", "port=8080", *encrypt],
@@ -63,8 +68,9 @@ class Agent:
 class Member:
     """One Remora."""
 
-    def __init__(self, test, name, address, join, key):
-        self.name = name
+    def __init__(self, test, name, address, join, key, services=0, port=0):
+        """`services`: so many that others find; a hundred are more than fit into a member's metadata."""
+        self.name, self.address = name, address
         self.remora = test.remora(f"""
 [admin]
 address = "127.0.0.1:0"
@@ -75,18 +81,28 @@ respond = {{}}
 [[cluster]]
 name = "web"
 discover = {{ swim = "web" }}
+[[cluster]]
+name = "many"
+discover = {{ swim = "service-99" }}
 [mesh]
 node = "{name}"
-bind = "{address}:0"
+bind = "{address}:{port}"
 join = ["{join}"]
 {f'key = "{key}"' if key else ''}
+{"".join(f'[[mesh.service]]{chr(10)}name = "service-{i}"{chr(10)}port = {i + 1}{chr(10)}' for i in range(services))}
 """)
         self.process = self.remora.process
 
     def agents(self):
         """The addresses of those that a cluster may use by their tags."""
+        return self.found("web")
+
+    def found(self, cluster):
         clusters = json.loads(self.remora.admin("/clusters").body)["clusters"]
-        return {endpoint["address"] for endpoint in clusters[0]["endpoints"]}
+        return {endpoint["address"] for one in clusters if one["name"] == cluster for endpoint in one["endpoints"]}
+
+    def bound(self):
+        return json.loads(self.remora.admin("/members").body)["address"]
 
     def sees(self, name):
         members = json.loads(self.remora.admin("/members").body)["members"]
@@ -94,17 +110,17 @@ join = ["{join}"]
 
 
 class Pool(TestCase):
-    def agent(self, name, address, key):
-        agent = Agent(name, address, key)
+    def agent(self, name, address, key, bound=None):
+        agent = Agent(name, address, key, bound)
         self.addCleanup(agent.close)
         return agent
 
-    def pool(self, key=None):
+    def pool(self, key=CLEAR, services=0):
         self.agents = [self.agent(f"s{i + 1}", f"127.0.0.{11 + i}", key) for i in range(3)]
         first = self.agents[0]
         for agent in self.agents[1:]:
             eventually(lambda a=agent: a.command("join", first.bound).returncode == 0, f"{agent.name} joins", PATIENCE)
-        self.ours = [Member(self, f"m{i + 1}", f"127.0.0.{21 + i}", first.bound, key) for i in range(3)]
+        self.ours = [Member(self, f"m{i + 1}", f"127.0.0.{21 + i}", first.bound, key, services if i == 1 else 0) for i in range(3)]
         everybody = {f"s{i}" for i in (1, 2, 3)} | {f"m{i}" for i in (1, 2, 3)}
         for one in self.agents + self.ours:
             eventually(lambda o=one: all(o.sees(name) == "alive" for name in everybody), f"{one.name} sees everybody", PATIENCE)
@@ -121,6 +137,16 @@ class Pool(TestCase):
                 # That a member means to leave travels apart from its leaving, and a small pool may miss it: then it has failed.
                 gone["left"] = {"left", "failed"}
             eventually(lambda o=one, e=gone.get(state, {state}): o.sees(name) in e, f"{one.name} sees {name} as {state}", PATIENCE)
+
+    def rejoin(self, key, agent, bound=None, port=0):
+        """A Remora and that agent come again, with their names."""
+        again = self.agent(agent, f"127.0.0.{10 + int(agent[1])}", key, bound)
+        eventually(lambda: again.command("join", self.agents[0].bound).returncode == 0, f"{agent} joins", PATIENCE)
+        self.agents.append(again)
+        name = next(name for name in ("m1", "m2") if name not in [one.name for one in self.ours])
+        self.ours.append(Member(self, name, f"127.0.0.{20 + int(name[1])}", self.agents[0].bound, key, port=port))
+        for name in (agent, name):
+            self.all_see(name, "alive")
 
     def leave(self):
         """Each kind leaves, and is seen to have left by the other."""
@@ -149,22 +175,33 @@ class Pool(TestCase):
         for one in stopped:
             self.all_see(one.name, "alive")
 
-    def test_killed_each_kind_is_found_by_the_other(self):
-        self.pool()
+    def test_killed_each_kind_is_found_by_the_other_and_comes_again(self):
+        self.pool(KEY)
+        asked = self.agents[0].command("query", "-timeout=1s", "who")  # passes through us, and is acked by agents only
+        self.assertEqual((0, True), (asked.returncode, "Total Acks: 3" in asked.stdout), asked.stdout)
+        port = int(self.ours[0].bound().rsplit(":", 1)[1])
         killed = (self.ours.pop(0), self.agents.pop(2))
         for one in killed:
             one.process.kill()
             one.process.wait(PATIENCE)
         for one in killed:
             self.all_see(one.name, "dead")
+        self.rejoin(KEY, "s3", killed[1].bound, port)
 
-    def test_who_leaves_has_left(self):
+    def test_who_leaves_has_left_and_may_come_again_from_elsewhere(self):
         self.pool()
         self.leave()
+        self.rejoin(CLEAR, "s3")
 
     def test_encrypted_all_the_same(self):
-        self.pool(KEY)
+        self.pool(KEY, services=100)
+        # One of ours serves more than its metadata can say: the others of ours ask it, and the agents are none the worse for it.
+        for one in (self.ours[0], self.ours[2]):
+            eventually(lambda o=one: o.found("many") == {"127.0.0.22:100"}, f"{one.name} finds the service", PATIENCE)
+        self.assertRegex(self.agents[0].members()["m2"][1], r"svc\+=[0-9a-f]{16}")
+        self.assertEqual([None] * 3, [agent.process.poll() for agent in self.agents])
         self.leave()
+        eventually(lambda: self.ours[0].found("many") == set(), "the service has gone with its member", PATIENCE)
 
     def test_without_the_key_nobody_gets_in(self):
         self.agents = [self.agent("s1", "127.0.0.11", KEY)]

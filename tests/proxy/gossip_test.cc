@@ -181,8 +181,7 @@ TEST_CASE("whose port refuses connections is suspected before the interval is ov
   pool.start(2);
   pool.nodes.erase("b");
   const auto probes = [&] { return pool.nodes["a"].gossip->numbers().wire.probes; };
-  const auto before = probes();
-  for (int i = 0; i < 20 && probes() == before; ++i) pool.run_for(100ms);
+  for (const auto before = probes(); probes() == before;) pool.run_for(100ms);
   pool.run_for(800ms);
   CHECK(pool.heard("a", "b suspect"));
 }
@@ -370,6 +369,23 @@ TEST_CASE("a file with keys: the first one seals, all open") {
   pool.run_for(5s);
   CHECK(pool.sees("b") == "a=alive b=alive");
 
+  // The old one goes while the member runs, and what cannot be used changes nothing.
+  std::ofstream(directory.file("late")) << old_key << "\n" << new_key << "\n";
+  const auto joins = [&](const std::string& name) {
+    config::Mesh newcomer = pool.settings(name);
+    newcomer.key_file = directory.file("late");
+    newcomer.join.push_back(literal("10.0.0.1:7946"));
+    pool.start(newcomer);
+    pool.run_for(5s);
+    return pool.sees("a").find(name + "=alive") != std::string::npos;
+  };
+  CHECK(joins("c"));
+  std::ofstream(directory.file("both")) << new_key << "\n";
+  pool.nodes["a"].gossip->read_keys();
+  std::ofstream(directory.file("both")) << "hush\n";
+  pool.nodes["a"].gossip->read_keys();
+  CHECK_FALSE(joins("d"));
+
   const auto detail = [&](const std::string& content) {
     std::ofstream(directory.file("keys")) << content;
     config::Mesh wrong = pool.settings("x");
@@ -444,8 +460,7 @@ TEST_CASE("a flood of one address is shut out, one of many has the rate, and nob
   };
   const auto numbers = [&] { return pool.nodes["a"].gossip->numbers().wire; };
   const auto before = numbers();
-  flood("10.0.9.9:1", 10000);
-  flood("10.0.9.9:2", 10000);
+  for (const char* from : {"10.0.9.9:1", "10.0.9.9:2"}) flood(from, 10000);
   CHECK(numbers().received < before.received + 1000);
   CHECK(numbers().unread > before.unread);
   pool.run_for(Gossip::kIgnore + 1s);

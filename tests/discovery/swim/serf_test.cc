@@ -48,6 +48,7 @@ TEST_CASE("only messages about members have the clock of members") {
   CHECK(serf_clock(message(2, 9)) == 9U);
   CHECK(serf_clock(message(3, 9)) == std::nullopt);
   CHECK(serf_clock(serf_leave_intent("a", 300)) == 300U);
+  CHECK(serf_clock(serf_join_intent("a", 301)) == 301U);
   CHECK(serf_clock("") == std::nullopt);
   const std::string whole = message(0, 70000);
   for (std::size_t size = 0; size < whole.size(); ++size)
