@@ -115,9 +115,10 @@ void add_endpoints(JsonWriter& out, const ClusterView& view, Endpoints reported)
     }
     out.end_object();
   }
-  // Removed, and busy to the end.
+  // Removed, and busy to the end; or where connections are going.
   for (const auto& [address, report] : reported) {
-    out.object().pair("address", address).pair("why", to_string(health::Why::kRemoved));
+    out.object().pair("address", address);
+    if (!view.goes_anywhere()) out.pair("why", to_string(health::Why::kRemoved));
     add_numbers(out, *report);
     out.end_object();
   }
@@ -150,6 +151,7 @@ void add_clusters(JsonWriter& out, const std::vector<ClusterReport>& reports,
   for (const ClusterView& view : views) {
     out.object().pair("name", view.name);
     add_true(out, "panic", view.panic);
+    add_true(out, "anywhere", view.goes_anywhere());
     add_true(out, "shared_breaker", view.cluster_breaker);
     if (view.cluster_breaker) {
       add_breaker(out, view.breaker, view.breaker_changed_ago, view.breaker_opens_for);

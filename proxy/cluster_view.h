@@ -63,9 +63,9 @@ struct LimitView {
 
 // A source of a cluster's endpoints.
 struct SourceView {
-  enum class Kind : std::uint8_t { kStatic, kFile, kDns, kSrv, kSwim };
+  enum class Kind : std::uint8_t { kStatic, kFile, kDns, kSrv, kSwim, kOriginalDestination };
   Kind kind = Kind::kStatic;
-  std::string name;  // the path, the DNS name, the service; "" with kStatic
+  std::string name;  // the path, the DNS name, the service; "" with kStatic and kOriginalDestination
   discovery::SourceRecord::State state = discovery::SourceRecord::State::kGood;
   std::size_t endpoints = 0;           // that it knows now
   std::optional<Duration> answer_age;  // of the last good one; nullopt: there was none
@@ -80,6 +80,7 @@ constexpr const char* to_string(SourceView::Kind kind) {
     case SourceView::Kind::kFile: return "file";
     case SourceView::Kind::kDns: return "dns";
     case SourceView::Kind::kSrv: return "srv";
+    case SourceView::Kind::kOriginalDestination: return "original_destination";
     case SourceView::Kind::kSwim: break;
   }
   return "swim";
@@ -101,6 +102,11 @@ struct ClusterView {
   std::uint64_t ejections_suppressed = 0;
   std::vector<EndpointView> endpoints;
   std::vector<SourceView> sources = {};  // of the endpoints; for whoever knows them to fill in
+
+  // Its endpoints are wherever connections were going: workers alone know them.
+  bool goes_anywhere() const {
+    return !sources.empty() && sources.front().kind == SourceView::Kind::kOriginalDestination;
+  }
 };
 
 }  // namespace remora::proxy

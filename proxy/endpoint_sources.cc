@@ -250,6 +250,14 @@ std::vector<std::vector<ResolvedEndpoint>> EndpointSources::resolved(const confi
 
 std::vector<SourceView> EndpointSources::view(const config::Cluster& cluster) const {
   std::vector<SourceView> views;
+  if (cluster.goes_anywhere()) {
+    views.push_back({.kind = SourceView::Kind::kOriginalDestination,
+                     .name = {},
+                     .answer_age = {},
+                     .failed_ago = {},
+                     .last_error = {}});
+    return views;
+  }
   List names = used(cluster);
   if (has_list(cluster)) {
     if (const Listed* listed = find(*cluster.discover)) {

@@ -84,7 +84,7 @@ void add_per_source(MetricFamilies& out, const Views& views, Number number) {
   for (const ClusterView& view : views) {
     for (const SourceView& source : view.sources) {
       const std::optional<double> value = number(source);
-      if (source.kind == SourceView::Kind::kStatic || !value) continue;
+      if (source.kind == SourceView::Kind::kStatic || view.goes_anywhere() || !value) continue;
       out.add({{"cluster", view.name}, {"source", to_string(source.kind)}, {"name", source.name}}, *value);
     }
   }

@@ -114,6 +114,7 @@ TopProblem problem_of(const TopCluster& cluster) {
       probation.push_back(std::move(state));
     }
   }
+  if (all == 0 && cluster.anywhere) return {};
   if (all == 0) return {TopLevel::kBad, "no endpoint is known"};
   if (down.size() == all)
     return {TopLevel::kBad, fmt::format("none of {} endpoints is available: {}", all, reasons_of(down))};

@@ -90,6 +90,7 @@ TopCluster cluster_of(const Json& json) {
   TopCluster cluster;
   cluster.name = text(json, "name");
   cluster.panic = is_true(json, "panic");
+  cluster.anywhere = is_true(json, "anywhere");
   cluster.pending = count(json, "pending");
   if (is_true(json, "shared_breaker")) cluster.shared_breaker = breaker_of(member(json, "breaker"));
   for (const Json& endpoint : member(json, "endpoints")) cluster.endpoints.push_back(endpoint_of(endpoint));

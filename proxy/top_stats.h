@@ -40,6 +40,7 @@ struct TopEndpoint {
 struct TopCluster {
   std::string name;
   bool panic = false;
+  bool anywhere = false;  // its endpoints are wherever connections are going
   std::optional<TopBreaker> shared_breaker;
   std::uint64_t pending = 0;
   std::vector<TopEndpoint> endpoints;

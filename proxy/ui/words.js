@@ -122,6 +122,7 @@ function clusterState(cluster) {
   if (cluster.breaker && cluster.breaker.state === "open") {
     return { ...state, level: BAD, text: "the shared " + breakerWords(cluster.breaker) };
   }
+  if (all.length === 0 && cluster.anywhere) return state; // nobody is going anywhere
   if (all.length === 0) return { ...state, level: BAD, text: "no endpoint is known" };
   if (up === 0) {
     const who = all.length === 1 ? "its only endpoint is not available" : "none of " + all.length + " endpoints is available";

@@ -4,6 +4,7 @@
 Where namespaces may not be made it exits with 77, and says why.
 """
 
+import json
 import socket
 import subprocess
 import sys
@@ -142,6 +143,9 @@ class RedirectTest(TestCase):
             self.exchange(there)
             self.proxy.access.wait(f'"listener":"{listener}".*"cluster":"away","upstream":"{show_address(there)}"'
                                    .replace("[", "\\["))
+        away = json.loads(self.proxy.admin("/stats").body)["clusters"][0]
+        self.assertEqual((True, 4, []), (away["anywhere"], len(away["endpoints"]),
+                                         [e for e in away["endpoints"] if "why" in e]))
         with socket.socket() as nobody:
             nobody.bind((PLAIN, 0))
             self.assert_reset(nobody.getsockname())
