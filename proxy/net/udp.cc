@@ -29,7 +29,7 @@ std::vector<sock_filter> filter_of(std::span<const Address> sources) {
     const std::uint32_t words = v4 ? 1 : 4;
     for (std::uint32_t word = 0; word < words; ++word) {
       std::uint32_t value = 0;
-      std::memcpy(&value, source.bytes().data() + 4 * word, sizeof value);
+      std::memcpy(&value, source.bytes().data() + std::size_t{4} * word, sizeof value);
       const std::uint32_t offset = (v4 ? kIpv4Source : kIpv6Source) + 4 * word;
       filter.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(SKF_NET_OFF) + offset));
       // Another word: on behind this address.

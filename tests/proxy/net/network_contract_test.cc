@@ -1,7 +1,9 @@
 // The contract of proxy/net/network.h, run against every implementation.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -138,5 +140,17 @@ TEST_SUITE("network contract") {
     CHECK(to.senders[1] == (*other)->address());
     (*one)->send(to.senders[1], "and back");
     CHECK(world.run_until([&] { return back.received == std::vector<std::string>{"and back"}; }));
+
+    // Ignored, a sender is not received; it is again, and what comes in a pause does no harm.
+    CHECK((*one)->ignore(std::array{to.senders[1]}));
+    (*other)->send((*one)->address(), "ignored");
+    (*one)->send(to.senders[1], "tick");
+    CHECK(world.run_until([&] { return back.received.size() == 2; }));
+    CHECK((*one)->ignore(std::span<const Address>()));
+    (*one)->pause();
+    (*one)->resume();
+    (*other)->send((*one)->address(), "heard");
+    CHECK(world.run_until([&] { return to.received.back() == "heard"; }));
+    CHECK(to.received.size() == 3);
   }
 }
