@@ -37,7 +37,7 @@ void Downstream::close() {
 http::Receiver* Downstream::on_request(http::ServerStream& stream, http::RequestHead& head, bool end) {
   served_ = true;
   if (draining_) codec_->drain();
-  if (carries_ == Carries::kBytes) head.authority = server_name;
+  if (carries_ == Carries::kBytes) head.authority = server_name ? *server_name : std::string();
   in_head_ = false;  // a part of the next head may be here already: its time begins with this turn's end
   return handler_.on_request(*this, stream, head, end);
 }

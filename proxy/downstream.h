@@ -76,13 +76,14 @@ class Downstream final : private http::Requests, private HttpLink::Owner {
   bool over_limit = false;
   // The connection is encrypted; and who the peer is, null if it has not shown that.
   bool tls = false;
-  std::unique_ptr<net::TlsPeer> identity;
-  // Of a connection that carries bytes: whom its client asks for, which is what a route can go by.
-  std::string server_name;
-  // Where it was going before it was redirected; null: nobody asks.
-  std::unique_ptr<Address> destination;
   // An exchange has logged its broken body already; the on_bad_request that follows only has to be answered.
   bool reply_logged = false;
+  std::unique_ptr<net::TlsPeer> identity;
+  // Of a connection that carries bytes: whom its client asks for, which is what a route can go by. Null:
+  // nobody; a pointer, since most connections have none and many are idle.
+  std::unique_ptr<const std::string> server_name;
+  // Where it was going before it was redirected; null: nobody asks.
+  std::unique_ptr<Address> destination;
 
  private:
   http::Receiver* on_request(http::ServerStream& stream, http::RequestHead& head, bool end) override;

@@ -148,7 +148,8 @@ void Worker::serve(Arrival arrival) {
   downstream->trusted = listener.context().trusts(arrival.stream->peer());
   downstream->tls = arrival.tls;
   downstream->identity = std::move(arrival.identity);
-  downstream->server_name = std::move(arrival.server_name);
+  if (!arrival.server_name.empty())
+    downstream->server_name = std::make_unique<const std::string>(std::move(arrival.server_name));
   downstream->destination = std::move(arrival.destination);
   Downstream& added = downstreams_.add(std::move(downstream));
   added.start(std::move(arrival.stream));

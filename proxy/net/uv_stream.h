@@ -133,13 +133,14 @@ class UvStream final : public Stream {
   int failure_ = 0;  // libuv status of a failed write, or of a connect that failed at once
   State state_ = State::kConnecting;
   std::uint8_t full_reads_ = 0;  // one after the other; kNeverBulk: nobody takes it otherwise
-  bool reading_ = false;         // libuv watches for bytes
-  bool paused_ = false;
-  bool read_ended_ = false;
-  bool end_asked_ = false;
-  bool end_sent_ = false;
-  bool above_high_water_ = false;  // send() returned false, and on_writable has not come yet
-  bool owes_drained_ = false;
+  // Single bits: every idle connection has a stream.
+  bool reading_ : 1 = false;  // libuv watches for bytes
+  bool paused_ : 1 = false;
+  bool read_ended_ : 1 = false;
+  bool end_asked_ : 1 = false;
+  bool end_sent_ : 1 = false;
+  bool above_high_water_ : 1 = false;  // send() returned false, and on_writable has not come yet
+  bool owes_drained_ : 1 = false;
 };
 
 }  // namespace remora::net
