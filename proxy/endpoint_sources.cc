@@ -91,6 +91,7 @@ void EndpointSources::watch(const config::Config& config) {
     if (!has_list(cluster) || find(*cluster.discover) != nullptr) continue;
     const auto [listed, _] = listed_.emplace(Key{cluster.discover->source, cluster.discover->name},
                                              make(*cluster.discover, config.runtime.watch));
+    told_settled_ = told_settled_ && listed->second.source->settled();
     look_up(listed->second.source->list());
   }
   use_known();
@@ -142,6 +143,7 @@ void EndpointSources::on_changed() {
 
 void EndpointSources::tell_changed() {
   changed_timer_.cancel();
+  told_settled_ = all_settled();
   for (const auto& [key, listed] : listed_) look_up(listed.source->list());
   use_known();
   drop_unneeded();
@@ -156,7 +158,9 @@ void EndpointSources::look_up(const List& list) {
 
 void EndpointSources::look_up(const std::string& name) {
   auto& known = names_[name];
-  if (known == nullptr) known = std::make_unique<DnsSource>(parts_, DnsSource::Records::kAddresses, name);
+  if (known != nullptr) return;
+  known = std::make_unique<DnsSource>(parts_, DnsSource::Records::kAddresses, name);
+  told_settled_ = false;
 }
 
 bool EndpointSources::known(const List& list) const {
@@ -199,7 +203,10 @@ const DnsSource* EndpointSources::find_name(std::string_view name) const {
   return found == names_.end() ? nullptr : found->second.get();
 }
 
-bool EndpointSources::settled() const {
+// Answers that nobody has been told yet are of no use to requests: those that were missing are still missing.
+bool EndpointSources::settled() const { return all_settled() && (told_settled_ || !changed_timer_.armed()); }
+
+bool EndpointSources::all_settled() const {
   return std::ranges::all_of(names_, [](const auto& entry) { return entry.second->settled(); }) &&
          std::ranges::all_of(listed_, [](const auto& entry) { return entry.second.source->settled(); });
 }

@@ -51,7 +51,7 @@ class EndpointSources final {
   // Reads files anew.
   void look();
 
-  // Every source but the mesh has had an answer or a failure.
+  // Every source but the mesh has had an answer or a failure, and changed() has been called with it.
   bool settled() const;
 
   // One list of endpoints per cluster: addresses as they are, names as every address they have now. Where two
@@ -79,6 +79,7 @@ class EndpointSources final {
   bool known(const List& list) const;
   void use_known();
   void drop_unneeded();
+  bool all_settled() const;
   void on_changed();
   void tell_changed();
   std::unique_ptr<EndpointSource> own_source(const config::Cluster& cluster) const;
@@ -91,6 +92,7 @@ class EndpointSources final {
   std::map<Key, Listed> listed_;
   std::unordered_set<std::string> configured_;  // names in the lists of configurations
   MemberTimer<EndpointSources, &EndpointSources::tell_changed> changed_timer_{*this};
+  bool told_settled_ = false;  // all_settled(), when changed() was last called; not since a source was added
 };
 
 }  // namespace remora::proxy
