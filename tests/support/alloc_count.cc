@@ -117,5 +117,12 @@ AllocCount::AllocCount() : news_(counts.news), bytes_(counts.bytes), deletes_(co
 std::uint64_t AllocCount::news() const { return counts.news - news_; }
 std::uint64_t AllocCount::bytes() const { return counts.bytes - bytes_; }
 std::uint64_t AllocCount::deletes() const { return counts.deletes - deletes_; }
+bool AllocCount::sees_malloc() {
+#ifdef REMORA_ALLOCATION_HOOKS
+  return true;
+#else
+  return false;
+#endif
+}
 
 }  // namespace remora::test

@@ -2,7 +2,8 @@
 // of the program by ones that count and otherwise call malloc and free, so that sanitizers see every
 // allocation as before.
 //
-// Thread: counts only what its own thread allocates with operator new; malloc called directly is not seen.
+// Thread: counts only what its own thread allocates with operator new; malloc called directly is not seen but
+// with a sanitizer.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,8 @@ class AllocCount final {
   std::uint64_t news() const;
   std::uint64_t bytes() const;
   std::uint64_t deletes() const;
+  // With a sanitizer, malloc called directly is seen all the same.
+  static bool sees_malloc();
 
  private:
   std::uint64_t news_;

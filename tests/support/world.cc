@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <utility>
 
 #include "config/load.h"
+#include "proxy/supervisor.h"
 
 namespace remora::testing {
 
@@ -53,8 +55,50 @@ World::World(std::shared_ptr<const config::Config> config, std::uint64_t seed, p
   start(std::move(config), log != nullptr ? *log : *log_);
 }
 
-std::shared_ptr<proxy::Snapshot> World::snapshot_of(std::shared_ptr<const config::Config> config) {
+World::World(std::shared_ptr<const config::Config> config, std::uint64_t seed, proxy::AccessLog& log,
+             std::shared_ptr<const proxy::TlsContexts> tls)
+    : random_(seed),
+      env_{.wheel = wheel_,
+           .turn = turn_,
+           .network = network_,
+           .random = random_,
+           .buffers = buffers_,
+           .scratch = scratch_,
+           .date = date_,
+           .spans = &spans_},
+      tls_(std::move(tls)) {
+  proxy::Supervisor::Ways ways;
+  ways.to_control = [this](std::move_only_function<void()> task) {
+    tasks_.push_back(std::move(task));
+    if (!tasks_timer_.armed()) wheel_.arm_in(tasks_timer_, TimerWheel::kTick);
+  };
+  ways.to_workers = [this](const proxy::ClusterState& cluster, std::uint64_t) { worker_->on_room(cluster); };
+  ways.settled = [] {};
+  supervisor_ = std::make_unique<proxy::Supervisor>(env_, std::move(ways));
+  start(std::move(config), log);
+  supervisor_->start();
+}
+
+void World::run_tasks() {
+  for (auto& task : std::exchange(tasks_, {})) task();
+}
+
+void World::fill(proxy::Snapshot& snapshot) {
+  if (supervisor_) return supervisor_->supervise(snapshot);
+  states_.fill(snapshot, wheel_.now());
+}
+
+void World::stop_supervising() {
+  for (const auto& cluster : snapshot_->clusters) cluster->events = nullptr;
+  tasks_timer_.cancel();
+  tasks_.clear();
+  supervisor_.reset();
+  turn_.finish();
+}
+
+std::shared_ptr<proxy::Snapshot> World::snapshot_of(std::shared_ptr<const config::Config> config) const {
   auto snapshot = std::make_shared<proxy::Snapshot>();
+  snapshot->tls = tls_;
   snapshot->config = std::move(config);
   for (const auto& listener : snapshot->config->listeners) {
     snapshot->listen_addresses.push_back(listener.address);
@@ -74,11 +118,11 @@ std::shared_ptr<proxy::Snapshot> World::snapshot_of(std::shared_ptr<const config
   return snapshot;
 }
 
-bool World::reload(std::string_view toml) {
-  auto next = snapshot_of(load(toml));
+bool World::reload(std::shared_ptr<const config::Config> config) {
+  auto next = snapshot_of(std::move(config));
   next->generation = snapshot_->generation + 1;
   if (!worker_->prepare(*next)) return false;
-  states_.fill(*next, wheel_.now());
+  fill(*next);
   snapshot_ = next;
   if (!worker_->apply(snapshot_)) std::abort();
   turn_.finish();
@@ -87,7 +131,7 @@ bool World::reload(std::string_view toml) {
 
 void World::start(std::shared_ptr<const config::Config> config, proxy::AccessLog& log) {
   const auto snapshot = snapshot_of(std::move(config));
-  states_.fill(*snapshot, wheel_.now());
+  fill(*snapshot);
   worker_ = std::make_unique<proxy::Worker>(env_, log, 0, "remora-test");
   snapshot_ = snapshot;
   if (!worker_->apply(snapshot_)) std::abort();
@@ -95,6 +139,7 @@ void World::start(std::shared_ptr<const config::Config> config, proxy::AccessLog
 
 World::~World() {
   worker_.reset();
+  supervisor_.reset();
   turn_.finish();
   backends_.clear();
   log_.reset();
@@ -137,7 +182,7 @@ void World::apply_endpoints(std::vector<std::vector<proxy::ResolvedEndpoint>> en
   auto next = std::make_shared<proxy::Snapshot>(*snapshot_);
   ++next->generation;
   next->endpoints = std::move(endpoints);
-  states_.fill(*next, wheel_.now());
+  fill(*next);
   snapshot_ = next;
   if (!worker_->apply(snapshot_)) std::abort();
   turn_.finish();

@@ -9,6 +9,7 @@
 //   w.settle();
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,6 +21,10 @@
 #include "tests/support/fake_network.h"
 #include "tests/support/raw_peer.h"
 
+namespace remora::proxy {
+class Supervisor;
+}
+
 namespace remora::testing {
 
 class World final {
@@ -30,6 +35,10 @@ class World final {
   // The same of a configuration that load() made, cheap enough for a fuzzer: no thread. `log` is where the
   // access log goes, which log() does not see; null: nowhere.
   World(std::shared_ptr<const config::Config> config, std::uint64_t seed, proxy::AccessLog* log);
+  // The same as a process is: a Supervisor makes the states, checks endpoints and ejects some. `tls`: what
+  // each snapshot carries; may be null.
+  World(std::shared_ptr<const config::Config> config, std::uint64_t seed, proxy::AccessLog& log,
+        std::shared_ptr<const proxy::TlsContexts> tls);
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -51,7 +60,8 @@ class World final {
   void run_for(Duration span) { network_.run_for(span); }
 
   // Another configuration, as a reload would post it. False: its listeners cannot be bound, nothing changed.
-  bool reload(std::string_view toml);
+  bool reload(std::string_view toml) { return reload(load(toml)); }
+  bool reload(std::shared_ptr<const config::Config> config);
 
   // New endpoints for the configuration's clusters, as name resolution would post them.
   void apply_endpoints(std::vector<std::vector<proxy::ResolvedEndpoint>> endpoints);
@@ -67,10 +77,18 @@ class World final {
   // The access log so far, a line each.
   std::vector<std::string> log();
   std::uint64_t connection_permits() const { return snapshot_->listeners.front()->connections.in_use(); }
+  // What the worker was told last.
+  const proxy::Snapshot& snapshot() const { return *snapshot_; }
+  // Null but in a world that has one, and after stop_supervising().
+  proxy::Supervisor* supervisor() { return supervisor_.get(); }
+  // Ends all checks; nobody is told of anything any more.
+  void stop_supervising();
 
  private:
   void start(std::shared_ptr<const config::Config> config, proxy::AccessLog& log);
-  static std::shared_ptr<proxy::Snapshot> snapshot_of(std::shared_ptr<const config::Config> config);
+  std::shared_ptr<proxy::Snapshot> snapshot_of(std::shared_ptr<const config::Config> config) const;
+  void fill(proxy::Snapshot& snapshot);
+  void run_tasks();
 
   TimerWheel wheel_{TimePoint{}};
   Turn turn_;
@@ -85,6 +103,10 @@ class World final {
   std::unique_ptr<LogWriter> log_writer_;
   std::unique_ptr<proxy::AccessLog> log_;
   proxy::StateRegistry states_{random_, nullptr};
+  std::shared_ptr<const proxy::TlsContexts> tls_;
+  std::vector<std::move_only_function<void()>> tasks_;  // posted to the control thread: done a tick later
+  MemberTimer<World, &World::run_tasks> tasks_timer_{*this};
+  std::unique_ptr<proxy::Supervisor> supervisor_;
   std::shared_ptr<const proxy::Snapshot> snapshot_;
   std::vector<std::pair<std::string, std::unique_ptr<RawServer>>> backends_;
   std::unique_ptr<proxy::Worker> worker_;

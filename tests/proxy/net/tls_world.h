@@ -84,18 +84,29 @@ class TestCertificate final {
   TempDir dir_;
 };
 
+// Both sides' contexts, with a certificate of their own.
+struct TestTls {
+  TestTls() {
+    const net::TlsKeyPair pair{.certificate = certificate.certificate(), .key = certificate.key()};
+    net::TlsServerSettings for_server;
+    for_server.certificates = {pair};
+    server = *net::TlsContext::server(for_server, tickets);
+    net::TlsClientSettings for_client;
+    for_client.ca = pair.certificate;
+    client = *net::TlsContext::client(for_client);
+  }
+  TestCertificate certificate;
+  net::TlsTickets tickets;
+  std::shared_ptr<const net::TlsContext> server;
+  std::shared_ptr<const net::TlsContext> client;
+};
+
 // TLS over another network. An accepted stream is handed on at once: its handshake begins with its events.
 class TlsNetwork final : public net::Network {
  public:
-  TlsNetwork(net::Network& below, Turn& turn) : below_(below), turn_(turn) {
-    const net::TlsKeyPair pair{.certificate = certificate_.certificate(), .key = certificate_.key()};
-    net::TlsServerSettings server;
-    server.certificates = {pair};
-    server_ = *net::TlsContext::server(server, tickets_);
-    net::TlsClientSettings client;
-    client.ca = pair.certificate;
-    client_ = *net::TlsContext::client(client);
-  }
+  TlsNetwork(net::Network& below, Turn& turn,
+             std::shared_ptr<const TestTls> tls = std::make_shared<TestTls>())
+      : below_(below), turn_(turn), tls_(std::move(tls)) {}
 
   Result<std::unique_ptr<net::Listener>> listen(const Address& address, const net::ListenOptions& options,
                                                 net::Acceptor& acceptor) override {
@@ -103,8 +114,8 @@ class TlsNetwork final : public net::Network {
     return below_.listen(address, options, *acceptors_.back());
   }
   std::unique_ptr<net::Stream> connect(const Address& address, net::Stream::Events& events) override {
-    return net::TlsStream::connect(shared(), client_, {.name = "localhost", .sessions = {}}, below_, address,
-                                   events);
+    return net::TlsStream::connect(shared(), tls_->client, {.name = "localhost", .sessions = {}}, below_,
+                                   address, events);
   }
   Result<std::unique_ptr<net::DatagramSocket>> bind_datagrams(const Address& address,
                                                               net::DatagramReceiver& receiver) override {
@@ -115,7 +126,7 @@ class TlsNetwork final : public net::Network {
   struct Wrapper final : net::Acceptor {
     Wrapper(TlsNetwork& owner, net::Acceptor& above) : network(owner), acceptor(above) {}
     void on_accept(std::unique_ptr<net::Stream> stream) override {
-      acceptor.on_accept(net::TlsStream::accept(network.shared(), network.server_, std::move(stream)));
+      acceptor.on_accept(net::TlsStream::accept(network.shared(), network.tls_->server, std::move(stream)));
     }
     void on_accept_exhausted() override { acceptor.on_accept_exhausted(); }
     TlsNetwork& network;
@@ -127,10 +138,7 @@ class TlsNetwork final : public net::Network {
   net::Network& below_;
   Turn& turn_;
   BufferPool buffers_;
-  TestCertificate certificate_;
-  net::TlsTickets tickets_;
-  std::shared_ptr<const net::TlsContext> server_;
-  std::shared_ptr<const net::TlsContext> client_;
+  std::shared_ptr<const TestTls> tls_;
   std::vector<std::unique_ptr<Wrapper>> acceptors_;
 };
 
