@@ -9,6 +9,7 @@
 #include "base/log_format.h"
 #include "config/effective.h"
 #include "proxy/metrics.h"
+#include "proxy/net/listen_socket.h"
 #include "proxy/privileges.h"
 
 namespace remora::proxy {
@@ -22,11 +23,6 @@ std::string make_pseudonym(Random& random) {
   for (int i = 0; i < 8; ++i) name += kDigits[random.below(16)];
   return name;
 }
-
-class NobodyAccepts final : public net::Acceptor {
-  void on_accept(std::unique_ptr<net::Stream> /*stream*/) override {}
-  void on_accept_exhausted() override {}
-};
 
 // The network's detail names the address and the reason.
 Error cannot_bind(const std::string& what, Error error) {
@@ -217,12 +213,9 @@ Result<void> Server::bind_admin() {
 // With SO_REUSEPORT a second Remora would quietly share the port with the first; a plain bind finds out.
 Result<void> Server::check_port(const config::Listener& listener) {
   if (!listener.address.is_ip() || listener.address.port() == 0) return {};
-  net::ListenOptions options;
-  options.reuse_port = false;
-  NobodyAccepts nobody;
-  const auto probe = network_.listen(listener.address, options, nobody);
-  if (probe) return {};
-  return std::unexpected(cannot_bind("listener " + listener.name, probe.error()));
+  const auto free = net::ListenSocket::check_free(listener.address);
+  if (free) return {};
+  return std::unexpected(cannot_bind("listener " + listener.name, free.error()));
 }
 
 Result<void> Server::bind_listeners() {

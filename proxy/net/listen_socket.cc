@@ -36,17 +36,22 @@ struct SocketName {
 
 Fd new_socket(int family) { return Fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)); }
 
-Result<Fd> bind_tcp(const Address& address, const SocketName& name, const ListenOptions& options) {
+Result<Fd> bind_tcp(const Address& address, const SocketName& name, bool reuse_port) {
   Fd fd = new_socket(name.storage.ss_family);
   if (!fd) return listen_error(address, "socket", errno);
   const bool ipv6 = name.storage.ss_family == AF_INET6;
   if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR) || !set_option(fd, IPPROTO_TCP, TCP_NODELAY) ||
-      (options.reuse_port && !set_option(fd, SOL_SOCKET, SO_REUSEPORT)) ||
+      (reuse_port && !set_option(fd, SOL_SOCKET, SO_REUSEPORT)) ||
       (ipv6 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY))) {
     return listen_error(address, "setsockopt", errno);
   }
   if (::bind(fd.get(), name.get(), name.length) != 0) return listen_error(address, "bind", errno);
-  if (::listen(fd.get(), options.backlog) != 0) return listen_error(address, "listen", errno);
+  return fd;
+}
+
+Result<Fd> listen_tcp(const Address& address, const SocketName& name, const ListenOptions& options) {
+  auto fd = bind_tcp(address, name, options.reuse_port);
+  if (fd && ::listen(fd->get(), options.backlog) != 0) return listen_error(address, "listen", errno);
   return fd;
 }
 
@@ -126,7 +131,7 @@ void unshare_unix(const std::string& path) {
 Result<ListenSocket> ListenSocket::open(const Address& address, const ListenOptions& options) {
   SocketName name;
   if (!address.to_sockaddr(name.storage, name.length)) return listen_error(address, "address", EINVAL);
-  auto fd = address.is_unix() ? share_unix(address, name, options) : bind_tcp(address, name, options);
+  auto fd = address.is_unix() ? share_unix(address, name, options) : listen_tcp(address, name, options);
   if (!fd) return std::unexpected(std::move(fd.error()));
   if (address.is_unix()) return ListenSocket(std::move(*fd), address);
 
@@ -136,6 +141,15 @@ Result<ListenSocket> ListenSocket::open(const Address& address, const ListenOpti
     return listen_error(address, "getsockname", errno);
   }
   return ListenSocket(std::move(*fd), Address::from_sockaddr(bound.get()).value_or(address));
+}
+
+Result<void> ListenSocket::check_free(const Address& address) {
+  SocketName name;
+  if (!address.is_ip() || !address.to_sockaddr(name.storage, name.length)) {
+    return listen_error(address, "address", EINVAL);
+  }
+  if (auto bound = bind_tcp(address, name, false); !bound) return std::unexpected(std::move(bound.error()));
+  return {};
 }
 
 ListenSocket::~ListenSocket() {

@@ -1,6 +1,6 @@
 // Listening sockets, made by hand: libuv 1.44 has no way to ask for SO_REUSEPORT.
 //
-// Thread: any. Owner: the listener. For proxy/net only.
+// Thread: any. Owner: the listener.
 #pragma once
 
 #include <string>
@@ -20,6 +20,10 @@ class ListenSocket final {
   // TCP_NODELAY, which Linux hands down to what they accept. A Unix path that this process already listens on
   // is shared if options.reuse_port; a socket file left behind by a dead process is replaced.
   static Result<ListenSocket> open(const Address& address, const ListenOptions& options);
+
+  // Whether a socket of an IP address could be had for oneself: an error if anybody listens there, also with
+  // SO_REUSEPORT. It binds but does not listen, so that nobody is accepted who would be reset at once.
+  static Result<void> check_free(const Address& address);
 
   ~ListenSocket();
   ListenSocket(ListenSocket&&) noexcept = default;

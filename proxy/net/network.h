@@ -47,8 +47,8 @@ class Acceptor {
 struct ListenOptions {
   int backlog = 4096;
   // Several listeners, one per worker, may listen on the same address and share its connections. TCP:
-  // SO_REUSEPORT, so another process of the same user that asks for it, too, joins unnoticed; whoever wants
-  // to know that the address is free listens once without. Unix: bound once per process and shared by
+  // SO_REUSEPORT, so another process of the same user that asks for it, too, joins unnoticed
+  // (ListenSocket::check_free finds out before). Unix: bound once per process and shared by
   // descriptor; another process is an error.
   bool reuse_port = true;
 };

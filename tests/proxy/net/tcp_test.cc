@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -21,6 +22,7 @@
 
 #include "base/random.h"
 #include "proxy/net/fd.h"
+#include "proxy/net/listen_socket.h"
 #include "tests/proxy/net/net_world.h"
 #include "tests/support/raw_peer.h"
 
@@ -87,6 +89,35 @@ Error listen_failure(net::Network& network, const Address& address) {
 }  // namespace
 
 TEST_SUITE("tcp") {
+  TEST_CASE("to look whether an address is free accepts nobody") {
+    TcpWorld world;
+    RawServer taken(world.network(), world.listen_address());
+    const auto refused = net::ListenSocket::check_free(taken.address());
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == ErrorCode::kAddressInUse);
+
+    // A port that was just free. Whoever connects there meanwhile is refused, and tries again.
+    const Address address = RawServer(world.network(), world.listen_address()).address();
+    std::atomic<bool> stop = false;
+    std::atomic<int> tries = 0;
+    int accepted = 0;
+    const SocketName there(address);
+    const SocketName here(*Address::parse("127.0.0.2:0"));  // from the same address it could meet itself
+    std::thread impatient([&] {
+      for (; !stop; ++tries) {
+        const net::Fd fd = raw_socket(AF_INET);
+        static_cast<void>(::bind(fd.get(), here.get(), here.length));
+        accepted += ::connect(fd.get(), there.get(), there.length) == 0 ? 1 : 0;
+      }
+    });
+    int failures = 0;
+    while (tries < 10000) failures += net::ListenSocket::check_free(address) ? 0 : 1;
+    stop = true;
+    impatient.join();
+    CHECK(failures == 0);
+    CHECK(accepted == 0);
+  }
+
   TEST_CASE("64 MiB pass through an echo unchanged, with little in memory") {
     TcpWorld world;
     RawServer server(world.network(), world.listen_address());
