@@ -43,19 +43,28 @@ class Stepper {
     std::size_t who;
     int steps;
   };
-  static constexpr int kToTheEnd = -1;
+
+  Stepper() = default;
+  ~Stepper() {
+    body_ = {};
+    go_.release();
+  }
+  Stepper(const Stepper&) = delete;
+  Stepper& operator=(const Stepper&) = delete;
 
   // After the turns everybody runs to the end. Which of them had no need to?
-  static std::vector<bool> run(const std::vector<std::function<void()>>& bodies,
-                               const std::vector<Turn>& turns) {
-    std::vector<std::unique_ptr<Stepper>> steppers;
-    steppers.reserve(bodies.size());
-    for (const auto& body : bodies) steppers.push_back(std::make_unique<Stepper>(body));
-    for (const Turn& turn : turns) steppers[turn.who]->resume(turn.steps);
-    std::vector<bool> done;
-    done.reserve(bodies.size());
-    for (const auto& stepper : steppers) done.push_back(stepper->done_);
-    for (auto& stepper : steppers) stepper->resume(kToTheEnd);
+  template <std::size_t N>
+  static std::array<bool, N> run(std::array<Stepper, N>& team,
+                                 const std::array<std::function<void()>, N>& bodies,
+                                 const std::vector<Turn>& turns) {
+    for (std::size_t i = 0; i < N; ++i) {
+      team[i].body_ = bodies[i];
+      team[i].done_ = false;
+    }
+    for (const Turn& turn : turns) team[turn.who].resume(turn.steps);
+    std::array<bool, N> done{};
+    for (std::size_t i = 0; i < N; ++i) done[i] = team[i].done_;
+    for (Stepper& stepper : team) stepper.resume(kToTheEnd);
     return done;
   }
 
@@ -70,16 +79,9 @@ class Stepper {
     if (self->budget_ > 0) --self->budget_;
   }
 
-  explicit Stepper(std::function<void()> body)
-      : thread_([this, body = std::move(body)] {
-          current = this;
-          go_.acquire();
-          body();
-          done_ = true;
-          stopped_.release();
-        }) {}
-
  private:
+  static constexpr int kToTheEnd = -1;
+
   void resume(int steps) {
     if (done_ || steps == 0) return;
     budget_ = steps;
@@ -87,12 +89,22 @@ class Stepper {
     stopped_.acquire();
   }
 
+  void work() {
+    current = this;
+    for (go_.acquire(); body_; go_.acquire()) {
+      body_();
+      done_ = true;
+      stopped_.release();
+    }
+  }
+
   static thread_local Stepper* current;
+  std::function<void()> body_;  // none: the end
   int budget_ = 0;
   bool done_ = false;
   std::binary_semaphore go_{0};
   std::binary_semaphore stopped_{0};
-  std::jthread thread_;
+  std::jthread thread_{[this] { work(); }};
 };
 
 thread_local Stepper* Stepper::current = nullptr;
@@ -134,7 +146,8 @@ constexpr RateSettings kOneAMinute{.requests = 1, .per = 1min, .burst = 1};
 
 // Two threads meet a new key. One of them first uses the key that the other is about to replace, so that they
 // choose different places. Returns who was done before the turns were over.
-std::vector<bool> meet(const Gcra& gcra, const std::vector<Stepper::Turn>& turns) {
+std::array<bool, 2> meet(std::array<Stepper, 2>& team, const Gcra& gcra,
+                         const std::vector<Stepper::Turn>& turns) {
   const TimePoint now = kStart + 2min;
   auto set = full_set<2>(gcra);
   int granted = 0;
@@ -145,7 +158,7 @@ std::vector<bool> meet(const Gcra& gcra, const std::vector<Stepper::Turn>& turns
   const auto one = [&] {
     if (!set.try_take(gcra, kNew, now)) ++granted;
   };
-  auto done = Stepper::run({two, one}, turns);
+  const auto done = Stepper::run<2>(team, {two, one}, turns);
   REQUIRE(granted == 1);
   REQUIRE(set.try_take(gcra, kNew, now).has_value());
   // Nor has it a second place: another key replaces whatever else there is, and it is still limited.
@@ -264,13 +277,14 @@ TEST_CASE("rates that are no whole number of ticks are kept in the table too") {
 
 TEST_CASE("two threads that meet a new key give it one bucket, in all interleavings of few turns") {
   const Gcra gcra(kOneAMinute, BucketSet<StepAtomic, 2>::kGranule);
+  std::array<Stepper, 2> team;
   int runs = 0;
   // One begins, the other goes on, the first goes on, and the other finishes. Each loop ends when its last
   // turn has more steps than the thread can use.
   for (const std::size_t first : {0U, 1U}) {
-    for (int a = 0; !meet(gcra, {{first, a}})[first]; ++a) {
+    for (int a = 0; !meet(team, gcra, {{first, a}})[first]; ++a) {
       for (int b = 1; b < 24; ++b) {
-        for (int c = 1; !meet(gcra, {{first, a}, {1 - first, b}, {first, c}})[first]; ++c) ++runs;
+        for (int c = 1; !meet(team, gcra, {{first, a}, {1 - first, b}, {first, c}})[first]; ++c) ++runs;
       }
     }
   }
@@ -279,12 +293,13 @@ TEST_CASE("two threads that meet a new key give it one bucket, in all interleavi
 
 TEST_CASE("two threads that meet a new key give it one bucket, in random interleavings of many turns") {
   const Gcra gcra(kOneAMinute, BucketSet<StepAtomic, 2>::kGranule);
+  std::array<Stepper, 2> team;
   Random random(13);
   for (int run = 0; run < 3'000; ++run) {
     CAPTURE(run);
     std::vector<Stepper::Turn> turns;
     for (int i = 0; i < 14; ++i) turns.push_back({random.below(2), static_cast<int>(1 + random.below(6))});
-    meet(gcra, turns);
+    meet(team, gcra, turns);
   }
 }
 
@@ -292,26 +307,27 @@ TEST_CASE("three threads, three new keys and random interleavings: each key gets
   constexpr int kBurst = 2;
   const Gcra gcra({.requests = 1, .per = 1min, .burst = kBurst}, BucketSet<StepAtomic, 8>::kGranule);
   const TimePoint now = kStart + 5min;
+  std::array<Stepper, 3> team;
   Random random(5);
   for (int run = 0; run < 1'500; ++run) {
     CAPTURE(run);
     auto set = full_set<8>(gcra);
     std::array<int, 3> granted{};
-    std::vector<std::function<void()>> bodies;
+    std::array<std::function<void()>, 3> bodies;
     for (std::uint64_t thread = 0; thread < 3; ++thread) {
-      bodies.emplace_back([&, thread] {
+      bodies[thread] = [&, thread] {
         (void)set.try_take(gcra, (thread + 1) << 8U, now);
         for (std::uint64_t i = 0; i < 6; ++i) {
           const std::uint64_t n = (i * (thread + 1) + thread) % 3;
           if (!set.try_take(gcra, kNew + (n << 8U), now)) ++granted[n];
         }
-      });
+      };
     }
     std::vector<Stepper::Turn> turns;
     for (int i = 0; i < 25; ++i) {
       turns.push_back({random.below(3), static_cast<int>(1 + random.below(i % 5 == 0 ? 40 : 6))});
     }
-    Stepper::run(bodies, turns);
+    Stepper::run(team, bodies, turns);
     for (std::uint64_t n = 0; n < 3; ++n) {
       while (!set.try_take(gcra, kNew + (n << 8U), now)) ++granted[n];
       REQUIRE(granted[n] == kBurst);
@@ -322,6 +338,7 @@ TEST_CASE("three threads, three new keys and random interleavings: each key gets
 TEST_CASE("threads that are put to sleep in the middle of anything hold up nobody") {
   const Gcra gcra(kOneAMinute, BucketSet<StepAtomic, 2>::kGranule);
   const TimePoint now = kStart + 2min;
+  std::array<Stepper, 3> team;
   for (int first = 0; first < 24; ++first) {
     for (int second = 0; second < 24; ++second) {
       CAPTURE(first);
@@ -330,7 +347,7 @@ TEST_CASE("threads that are put to sleep in the middle of anything hold up nobod
       const auto use = [&](std::uint64_t n) {
         return [&set, &gcra, now, n] { (void)set.try_take(gcra, kNew + (n << 8U), now); };
       };
-      const auto done = Stepper::run({use(0), use(1), use(2)}, {{0, first}, {1, second}, {2, 200}});
+      const auto done = Stepper::run<3>(team, {use(0), use(1), use(2)}, {{0, first}, {1, second}, {2, 200}});
       REQUIRE(done[2]);
       REQUIRE(set.size() >= 1);
     }
@@ -339,6 +356,7 @@ TEST_CASE("threads that are put to sleep in the middle of anything hold up nobod
 
 TEST_CASE("new keys do not crowd each other out before they had their first token") {
   const Gcra gcra({.requests = 1, .per = 1min, .burst = 10}, BucketSet<StepAtomic, 2>::kGranule);
+  std::array<Stepper, 2> team;
   for (int steps = 1; steps < 40; ++steps) {
     CAPTURE(steps);
     auto set = full_set<2>(gcra);
@@ -348,7 +366,7 @@ TEST_CASE("new keys do not crowd each other out before they had their first toke
     };
     std::vector<Stepper::Turn> turns;
     for (std::size_t i = 0; i < 100; ++i) turns.push_back({i % 2, steps});
-    const auto done = Stepper::run({use(kNew), use(kNew + 256)}, turns);
+    const auto done = Stepper::run<2>(team, {use(kNew), use(kNew + 256)}, turns);
     CHECK(done[0]);
     CHECK(done[1]);
   }
