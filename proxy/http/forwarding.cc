@@ -126,7 +126,7 @@ void add_via(FieldList& fields, Version version, std::string_view pseudonym) {
   pseudonym = pseudonym.substr(0, sizeof text - protocol.size());
   char* const end =
       std::copy(pseudonym.begin(), pseudonym.end(), std::copy(protocol.begin(), protocol.end(), text));
-  fields.add(FieldId::kVia, std::string_view(text, static_cast<std::size_t>(end - text)));
+  fields.add_own(FieldId::kVia, std::string_view(text, static_cast<std::size_t>(end - text)));
 }
 
 // A list-valued field's lines as one, with `last` behind them.
@@ -163,12 +163,12 @@ void write_forwarded(FieldList& fields, const ForwardingContext& context) {
     if (fields.has(FieldId::kXForwardedFor)) {
       fields.set(FieldId::kXForwardedFor, joined(fields, FieldId::kXForwardedFor, context.peer_host));
     } else {
-      fields.add(FieldId::kXForwardedFor, context.peer_host);
+      fields.add_own(FieldId::kXForwardedFor, context.peer_host);
     }
   }
   const std::optional<std::string_view> proto = fields.get(FieldId::kXForwardedProto);
   if (!proto) {
-    fields.add(FieldId::kXForwardedProto, context.scheme);
+    fields.add_own(FieldId::kXForwardedProto, context.scheme);
   } else if (fields.count(FieldId::kXForwardedProto) > 1 || !is_token(*proto)) {
     fields.set(FieldId::kXForwardedProto, context.scheme);  // said twice or not at all, it says nothing
   }
@@ -207,7 +207,7 @@ void add_request_id(FieldList& fields, Random& random) {
     std::memcpy(at, kHexPairs.data() + 2 * std::size_t{bytes[i]}, 2);
     at += 2;
   }
-  fields.add(FieldId::kXRequestId, std::string_view(text, sizeof text));
+  fields.add_own(FieldId::kXRequestId, std::string_view(text, sizeof text));
 }
 
 void write_request_id(FieldList& fields, bool trusted, Random& random) {

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "proxy/http/control_bytes.h"
+
 namespace remora::http {
 namespace {
 
@@ -39,7 +41,8 @@ class Cursor final {
   void clean(std::string_view text) {
     char* const from = at_;
     raw(text);
-    for (std::size_t i = 0; (i = find_control(text, i)) < text.size(); ++i) {
+    ControlBytes controls(text, 0);
+    for (std::size_t i = controls.next(); i < text.size(); i = controls.next()) {
       if (text[i] != '\t') from[i] = ' ';
     }
   }

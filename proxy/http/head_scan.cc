@@ -1,5 +1,7 @@
 #include "proxy/http/head_scan.h"
 
+#include "proxy/http/control_bytes.h"
+
 namespace remora::http {
 
 HeadScan::Result HeadScan::refuse(ErrorCode code, std::string_view detail) {
@@ -22,10 +24,11 @@ HeadScan::Result HeadScan::refuse_line(std::string_view line, Kind kind, const H
 }
 
 HeadScan::Result HeadScan::scan(std::string_view bytes, Kind kind, const H1Limits& limits) {
+  // The limit is a position, so that the verdict does not depend on how the bytes were split.
+  std::string_view window = bytes.substr(0, std::size_t{begin_} + limits.header_bytes);
+  ControlBytes controls(window, at_);
   for (;;) {
-    // The limit is a position, so that the verdict does not depend on how the bytes were split.
-    const std::string_view window = bytes.substr(0, std::size_t{begin_} + limits.header_bytes);
-    const std::size_t at = find_control(window, at_);
+    const std::size_t at = controls.next();
     at_ = static_cast<std::uint32_t>(at);
     const bool crlf_cut = at + 1 == window.size() && window[at] == '\r';
     if (at == window.size() || crlf_cut) {
@@ -44,6 +47,7 @@ HeadScan::Result HeadScan::scan(std::string_view bytes, Kind kind, const H1Limit
     if (window[at] == '\n') return refuse(ErrorCode::kMalformedMessage, "LF without CR");
     if (window[at] != '\r') return refuse(ErrorCode::kMalformedMessage, "control character");
     if (window[at + 1] != '\n') return refuse(ErrorCode::kMalformedMessage, "CR without LF");
+    controls.next();
     at_ += 2;
     const std::string_view line = window.substr(line_at_, at - line_at_);
     if (!line.empty()) {
@@ -52,6 +56,8 @@ HeadScan::Result HeadScan::scan(std::string_view bytes, Kind kind, const H1Limit
       return Result::kDone;
     } else if (kind == Kind::kRequest && begin_ == 0) {
       begin_ = at_;
+      window = bytes.substr(0, std::size_t{begin_} + limits.header_bytes);
+      controls = ControlBytes(window, at_);
     } else {
       return refuse(ErrorCode::kMalformedMessage, "empty line before the message");
     }

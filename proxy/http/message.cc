@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
+
+#include "proxy/http/control_bytes.h"
 
 namespace remora::http {
 namespace {
@@ -73,23 +74,30 @@ constexpr std::array<KnownName, kFieldCount> kNames = {
 };
 static_assert(kNames[static_cast<std::size_t>(FieldId::kXRemoraFlag)].name == "X-Remora-Flag");
 
-// Names grouped by length: kByLength.ids[first[n] .. first[n + 1]) have length n.
-struct ByLength {
-  std::array<std::uint8_t, kLongestName + 2> first{};
-  std::array<FieldId, kFieldCount> ids{};
+// Where a name's id is, if it is one of ours: no two of them share a place.
+constexpr std::size_t kPlaces = 256;
+constexpr std::size_t place_of(std::string_view name, std::size_t factor) {
+  const auto folded = [name](std::size_t i) { return static_cast<unsigned char>(name[i]) | 0x20U; };
+  return (folded(0) * factor + folded(name.size() - 1) * 5U + folded(name.size() / 2) + name.size() * 11U) %
+         kPlaces;
+}
+
+struct Places {
+  std::size_t factor = 0;
+  std::array<FieldId, kPlaces> ids{};
 };
 
-constexpr ByLength kByLength = [] {
-  ByLength table;
-  std::uint8_t at = 0;
-  for (std::size_t size = 0; size <= kLongestName; ++size) {
-    table.first[size] = at;
-    for (std::size_t id = 1; id < kFieldCount; ++id) {
-      if (kNames[id].name.size() == size) table.ids[at++] = static_cast<FieldId>(id);
+constexpr Places kPlaced = [] {
+  for (std::size_t factor = 1;; ++factor) {
+    Places places{.factor = factor, .ids = {}};
+    bool fits = true;
+    for (std::size_t id = 1; id < kFieldCount && fits; ++id) {
+      FieldId& place = places.ids[place_of(kNames[id].name, factor)];
+      fits = place == FieldId::kOther;
+      place = static_cast<FieldId>(id);
     }
+    if (fits) return places;
   }
-  table.first[kLongestName + 1] = at;
-  return table;
 }();
 
 template <typename Word>
@@ -128,45 +136,15 @@ constexpr std::array<bool, 256> kTokenCharacters = [] {
   return table;
 }();
 
-// GCC's and Clang's portable vectors: SSE2, NEON or plain words, whatever the target has.
-using Bytes16 [[gnu::vector_size(16)]] = unsigned char;
-using Words2 [[gnu::vector_size(16)]] = unsigned long long;
-
-constexpr std::size_t kBlock = sizeof(Bytes16);
-
-// Where the first control character of the block at `at` is, not counting the first `skip` bytes; kBlock if
-// there is none.
-std::size_t first_control(const char* at, std::size_t skip) {
-  Bytes16 block;
-  std::memcpy(&block, at, sizeof block);
-  const Bytes16 marks = static_cast<Bytes16>(block < 0x20) | static_cast<Bytes16>(block == 0x7f);
-  const auto words = reinterpret_cast<Words2>(marks);
-  std::uint64_t low = words[0];
-  std::uint64_t high = words[1];
-  if (skip >= 8) {
-    low = 0;
-    high &= ~std::uint64_t{0} << (8 * (skip - 8));
-  } else {
-    low &= ~std::uint64_t{0} << (8 * skip);
-  }
-  if (low != 0) return static_cast<std::size_t>(std::countr_zero(low)) / 8;
-  return high != 0 ? 8 + static_cast<std::size_t>(std::countr_zero(high)) / 8 : kBlock;
-}
-
-bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
-
 std::uint32_t narrow(std::size_t n) { return static_cast<std::uint32_t>(n); }
 
 }  // namespace
 
 FieldId field_id(std::string_view name) {
   if (name.empty() || name.size() > kLongestName) return FieldId::kOther;
-  const std::size_t end = kByLength.first[name.size() + 1];
-  for (std::size_t i = kByLength.first[name.size()]; i < end; ++i) {
-    const FieldId id = kByLength.ids[i];
-    if (same_name(name, kNames[static_cast<std::size_t>(id)])) return id;
-  }
-  return FieldId::kOther;
+  const FieldId id = kPlaced.ids[place_of(name, kPlaced.factor)];
+  const KnownName& known = kNames[static_cast<std::size_t>(id)];
+  return known.name.size() == name.size() && same_name(name, known) ? id : FieldId::kOther;
 }
 
 std::string_view field_name(FieldId id) {
@@ -185,23 +163,7 @@ std::string_view trim_ows(std::string_view text) {
   return text;
 }
 
-std::size_t find_control(std::string_view text, std::size_t from) {
-  const char* const data = text.data();
-  const std::size_t size = text.size();
-  // The first byte of a word is its lowest only there; elsewhere, and in short texts, byte by byte.
-  if (std::endian::native == std::endian::little && size >= kBlock) {
-    for (; from + kBlock <= size; from += kBlock) {
-      const std::size_t at = first_control(data + from, 0);
-      if (at < kBlock) return from + at;
-    }
-    if (from >= size) return size;
-    // The last block overlaps what has been looked at already.
-    const std::size_t last = size - kBlock;
-    return last + first_control(data + last, from - last);
-  }
-  while (from < size && !is_control(data[from])) ++from;
-  return from;
-}
+std::size_t find_control(std::string_view text, std::size_t from) { return ControlBytes(text, from).next(); }
 
 bool is_token(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(),
@@ -209,7 +171,8 @@ bool is_token(std::string_view text) {
 }
 
 bool is_field_value(std::string_view text) {
-  for (std::size_t at = 0; (at = find_control(text, at)) < text.size(); ++at) {
+  ControlBytes controls(text, 0);
+  for (std::size_t at = controls.next(); at < text.size(); at = controls.next()) {
     if (text[at] != '\t') return false;
   }
   return true;
@@ -249,9 +212,13 @@ void FieldList::add_at(std::size_t name_at, std::size_t name_size, std::size_t v
 
 void FieldList::add(std::string_view name, std::string_view value) { add(field_id(name), name, value); }
 
-// Laid out as on the wire, so that writing the list later is one copy. What could not be written so is
-// marked.
 void FieldList::add(FieldId id, std::string_view name, std::string_view value) {
+  append(id, name, value, is_field_value(value) && (id != FieldId::kOther || is_token(name)));
+}
+
+// Laid out as on the wire, so that writing the list later is one copy. What could not be written so is not
+// marked as `wire`.
+void FieldList::append(FieldId id, std::string_view name, std::string_view value, bool wire) {
   const std::size_t at = bytes_.size();
   const std::size_t value_at = at + name.size() + 2;
   const std::size_t end = value_at + value.size() + 2;
@@ -268,7 +235,7 @@ void FieldList::add(FieldId id, std::string_view name, std::string_view value) {
                           .value_size = narrow(value.size()),
                           .id = id,
                           .removed = false,
-                          .wire = is_field_value(value) && (id != FieldId::kOther || is_token(name))});
+                          .wire = wire});
   ++live_;
   present_ |= bit(id);
 }

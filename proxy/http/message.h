@@ -61,7 +61,8 @@ enum class FieldId : std::uint8_t {
   kCount,
 };
 
-// The id of a name, compared without case; kOther when it is none of the above. O(length).
+// The id of a name, compared without case; kOther when it is none of the above. O(1): of a name that is not
+// as long as the only one it could be, three bytes are looked at.
 FieldId field_id(std::string_view name);
 // The canonical spelling ("Content-Length"); empty for kOther.
 std::string_view field_name(FieldId id);
@@ -70,7 +71,7 @@ std::string_view field_name(FieldId id);
 bool equals_ignore_case(std::string_view a, std::string_view b);
 // Without leading and trailing SP and HTAB (RFC 9110 section 5.6.3).
 std::string_view trim_ows(std::string_view text);
-// The first control character (below 0x20, or 0x7f) at or after `from`, or text.size(). 16 bytes at a time.
+// The first control character (below 0x20, or 0x7f) at or after `from`, or text.size().
 std::size_t find_control(std::string_view text, std::size_t from);
 // Calls fn(element) for each non-empty element of a comma-separated list, trimmed (RFC 9110 section 5.6.1).
 // Quoted strings are not looked into: for lists of tokens.
@@ -114,6 +115,8 @@ class FieldList final {
   void add(std::string_view name, std::string_view value);
   void add(FieldId id, std::string_view value) { add(id, field_name(id), value); }
   void add(FieldId id, std::string_view name, std::string_view value);
+  // For values that the proxy has made itself: is_field_value(value) holds, and is not looked at again.
+  void add_own(FieldId id, std::string_view value) { append(id, field_name(id), value, true); }
   // Replaces every field of that name by one, at the place of the first.
   void set(FieldId id, std::string_view value);
   void set(std::string_view name, std::string_view value);
@@ -154,6 +157,7 @@ class FieldList final {
 
  private:
   static std::uint64_t bit(FieldId id) { return std::uint64_t{1} << static_cast<unsigned>(id); }
+  void append(FieldId id, std::string_view name, std::string_view value, bool wire);
   void refresh_presence(FieldId id);
 
   std::string bytes_;

@@ -3,10 +3,13 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <cstring>
 #include <string>
 
 #include "base/random.h"
+#include "proxy/http/control_bytes.h"
 
 namespace remora::http {
 namespace {
@@ -70,19 +73,42 @@ TEST_CASE("white space, tokens and field values") {
   CHECK(!is_field_value(std::string_view("\0", 1)));
 }
 
-TEST_CASE("find_control agrees with a plain loop at every offset and length") {
+TEST_CASE("control characters are found as by a plain loop, from every offset and at every length") {
   Random random(7);
   for (int round = 0; round < 2000; ++round) {
     std::string bytes(random.below(70), ' ');
     for (char& c : bytes) c = static_cast<char>(random.below(8) == 0 ? random.below(256) : 'a');
     for (std::size_t from = 0; from <= bytes.size(); from += 1 + random.below(5)) {
-      std::size_t expected = from;
-      while (expected < bytes.size() && static_cast<unsigned char>(bytes[expected]) >= 0x20 &&
-             bytes[expected] != 0x7f) {
-        ++expected;
+      ControlBytes controls(bytes, from);
+      for (std::size_t i = from; i < bytes.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(bytes[i]);
+        if (byte >= 0x20 && byte != 0x7f) continue;
+        REQUIRE(controls.next() == i);
       }
-      CHECK(find_control(bytes, from) == expected);
+      REQUIRE(controls.next() == bytes.size());
+      REQUIRE(controls.next() == bytes.size());
     }
+  }
+}
+
+TEST_CASE("every byte is a control character or not, at every place") {
+  for (std::size_t place = 0; place < ControlBytes::kBlock; ++place) {
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      std::string bytes(ControlBytes::kBlock, ' ');
+      bytes[place] = static_cast<char>(byte);
+      const bool control = byte < 0x20 || byte == 0x7f;
+      REQUIRE(ControlBytes(bytes, 0).next() == (control ? place : bytes.size()));
+    }
+  }
+}
+
+TEST_CASE("marks are gathered alike on every processor") {
+  for (std::uint32_t bits = 0; bits < 1U << ControlBytes::kBlock; ++bits) {
+    std::array<char, ControlBytes::kBlock> bytes{};
+    for (unsigned i = 0; i < bytes.size(); ++i) bytes[i] = (bits >> i & 1U) != 0 ? -1 : 0;
+    ControlBytes::Marks marks;
+    std::memcpy(&marks, bytes.data(), sizeof marks);
+    REQUIRE(ControlBytes::gather_portably(marks) == bits);
   }
 }
 
