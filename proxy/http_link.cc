@@ -118,11 +118,11 @@ bool HttpLink::room() {
   return !choked_;
 }
 
-void HttpLink::send(std::span<const std::string_view> pieces) {
+void HttpLink::send(std::span<const std::string_view> pieces, bool last) {
   if (bytes_ != nullptr) {
     for (const auto piece : pieces) bytes_->sent += piece.size();
   }
-  stream_full_ = !stream_->send(pieces);
+  stream_full_ = !(last ? stream_->send_last(pieces) : stream_->send(pieces));
   if (output_) output_->clear();
 }
 
@@ -170,10 +170,10 @@ void HttpLink::codec_changed() {
   if (state_ == State::kOpen) env_.turn.defer(*this);
 }
 
-void HttpLink::flush() {
+void HttpLink::flush(bool last) {
   if (written().empty()) return;
   const std::array<std::string_view, 1> pieces{*output_};
-  send(pieces);
+  send(pieces, last);
 }
 
 // Once per event and connection: what the codec kept is continued, what it wrote is sent, and what it wants
@@ -184,7 +184,7 @@ void HttpLink::at_end_of_turn() {
     codec_->proceed();
     if (state_ != State::kOpen) return;
   }
-  flush();
+  flush(state_ == State::kOpen && codec_->fate() == http::Codec::Fate::kClose);
   env_.buffers.give(std::move(output_));
   if (choked_ && !stream_full_ && state_ == State::kOpen) resume_senders();
   apply_fate();

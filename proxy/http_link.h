@@ -78,7 +78,7 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
   enum class State : std::uint8_t { kOpen, kFlushing, kLingering, kClosed };
 
   void at_end_of_turn() override;
-  void flush();
+  void flush(bool last = false);
   void apply_fate();
   void finish_sending();
   void finish(const Error* error);
@@ -93,7 +93,7 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
   };
   std::string_view written() const { return output_ ? std::string_view(*output_) : std::string_view(); }
   bool room();
-  void send(std::span<const std::string_view> pieces);
+  void send(std::span<const std::string_view> pieces, bool last = false);
   void count_bulk(const Bulk& bulk, std::uint64_t WireBytes::* direction);
   void resume_senders();
 

@@ -26,6 +26,7 @@ class PrefixedStream final : public Stream, private TurnTask {
 
   void set_events(Events* events) override;
   bool send(std::span<const std::string_view> pieces) override { return below_->send(pieces); }
+  bool send_last(std::span<const std::string_view> pieces) override { return below_->send_last(pieces); }
   bool send_bulk(Bulk& bulk) override { return below_->send_bulk(bulk); }
   void end() override { below_->end(); }
   void reset() override;

@@ -67,6 +67,9 @@ class Stream {
   // on_closed, and when writing has failed: on_closed follows once everything readable has been read.
   virtual bool send(std::span<const std::string_view> pieces) = 0;
 
+  // As send(), when end() follows at once: a stream that has something to say at its end sends it along.
+  virtual bool send_last(std::span<const std::string_view> pieces) { return send(pieces); }
+
   // As send(), with what waits at another socket (base/bulk.h): moves what it can, and says how much. False
   // also when the kernel has not taken all of that: stop until on_writable. A stream that is no plain socket
   // moves nothing.

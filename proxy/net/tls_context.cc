@@ -130,7 +130,8 @@ int ticket_key(SSL* connection, unsigned char* name, unsigned char* iv, EVP_CIPH
 }
 
 // A session does not outlive the client's certificate: a whole handshake follows, which can show another one.
-SSL_TICKET_RETURN use_ticket(SSL* /*connection*/, SSL_SESSION* session, const unsigned char* /*name*/,
+// In TLS 1.3 a client uses a ticket once, so that each connection gives it the one for the next.
+SSL_TICKET_RETURN use_ticket(SSL* connection, SSL_SESSION* session, const unsigned char* /*name*/,
                              std::size_t /*name_size*/, SSL_TICKET_STATUS status, void* /*context*/) {
   const bool readable = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
   if (!readable) return SSL_TICKET_RETURN_IGNORE_RENEW;
@@ -138,7 +139,8 @@ SSL_TICKET_RETURN use_ticket(SSL* /*connection*/, SSL_SESSION* session, const un
   if (client != nullptr && X509_cmp_current_time(X509_get0_notAfter(client)) <= 0) {
     return SSL_TICKET_RETURN_IGNORE_RENEW;
   }
-  return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+  const bool lasts = status == SSL_TICKET_SUCCESS && SSL_version(connection) < TLS1_3_VERSION;
+  return lasts ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
 // "*.example" -> ".example"
@@ -351,6 +353,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::server(const TlsServerSett
   SSL_CTX_set_tlsext_ticket_key_evp_cb(context, &ticket_key);
   SSL_CTX_set_session_ticket_cb(context, nullptr, &use_ticket, nullptr);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(context, 1);
   SSL_CTX_set_timeout(context, TlsTickets::kLifetime / 1s);
   SSL_CTX_set_alpn_select_cb(context, &choose_protocol, nullptr);
   made->bind_sessions({}, false);

@@ -23,7 +23,7 @@ class TlsSessions final : public Counted<TlsSessions> {
   TlsSessions() = default;
   ~TlsSessions();
 
-  bool empty() const { return kept_.empty(); }
+  std::size_t size() const { return kept_.size(); }
 
  private:
   friend class TlsStream;

@@ -474,6 +474,13 @@ bool TlsStream::send(std::span<const std::string_view> pieces) {
   return !told_full_;
 }
 
+bool TlsStream::send_last(std::span<const std::string_view> pieces) {
+  if (state_ != State::kOpen || !early_.empty() || end_asked_) return send(pieces);
+  encrypt(pieces);
+  if (state_ == State::kOpen) end();
+  return true;
+}
+
 // Small pieces share a record; what is large is not copied for it.
 void TlsStream::encrypt(std::span<const std::string_view> pieces) {
   if (pieces.size() == 1) return encrypt(pieces.front());

@@ -69,6 +69,7 @@ class TlsStream final : public Stream, private Stream::Events, private TurnTask 
 
   void set_events(Stream::Events* events) override;
   bool send(std::span<const std::string_view> pieces) override;
+  bool send_last(std::span<const std::string_view> pieces) override;
   void end() override;
   void reset() override;
   void pause() override;

@@ -21,6 +21,7 @@ struct Wire {
   std::vector<std::string> sends;  // one per call
   std::size_t queued = 0;          // what the stream says
   net::Stream::Events* events = nullptr;
+  bool last = false;  // so it was said of the latest send
   bool ended = false;
   bool was_reset = false;
   bool paused = false;
@@ -35,8 +36,13 @@ class WireStream final : public net::Stream {
   void set_events(Events* events) override { wire_.events = events; }
   bool send(std::span<const std::string_view> pieces) override {
     auto& all = wire_.sends.emplace_back();
+    REQUIRE_FALSE(wire_.ended);
     for (const auto piece : pieces) all += piece;
     return wire_.queued <= std::size_t{256} * 1024;
+  }
+  bool send_last(std::span<const std::string_view> pieces) override {
+    wire_.last = true;
+    return send(pieces);
   }
   void end() override { wire_.ended = true; }
   void reset() override { wire_.was_reset = true; }
@@ -313,6 +319,19 @@ TEST_CASE("closing waits for the queue to drain before the FIN") {
   }
   CHECK_FALSE(f.wire.alive);
   CHECK(f.t.wheel.size() == 0);
+}
+
+TEST_CASE("what is sent before a close is sent as the last, and nothing else is") {
+  Fixture f;
+  f.event([&] { f.link->write("more to come"); });
+  CHECK_FALSE(f.wire.last);
+  f.event([&] {
+    f.link->write("bye");
+    f.codec.fate_now = Fate::kClose;
+  });
+  CHECK(f.wire.sends == std::vector<std::string>{"more to come", "bye"});
+  CHECK(f.wire.last);
+  CHECK(f.wire.ended);
 }
 
 TEST_CASE("an abort resets at once, without the codec being told what it wished") {

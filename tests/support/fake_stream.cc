@@ -102,6 +102,7 @@ void FakeStream::move_to_wire(std::string_view bytes) {
 
 bool FakeStream::send(std::span<const std::string_view> pieces) {
   if (state_ == State::kClosed || end_asked_ || write_failed_) return true;
+  ++sends_;
   for (auto piece : pieces) {
     if (piece.empty()) continue;
     if (inbox_reset_ && state_ == State::kOpen && queue_.empty()) {

@@ -58,6 +58,8 @@ class FakeStream final : public net::Stream {
 
   // The most that was ever queued.
   std::size_t peak_queued() const { return peak_queued_; }
+  // How often it was given something to send.
+  std::size_t sends() const { return sends_; }
   std::size_t total_sent() const { return sent_; }
   std::size_t total_received() const { return received_; }
 
@@ -103,6 +105,7 @@ class FakeStream final : public net::Stream {
   bool owes_drained_ = false;
   bool telling_ = false;
   std::size_t peak_queued_ = 0;
+  std::size_t sends_ = 0;
   std::size_t sent_ = 0;
   std::size_t received_ = 0;
 };

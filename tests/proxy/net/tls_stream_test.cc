@@ -175,6 +175,42 @@ TEST_CASE("who shows a certificate is known by it") {
   }
 }
 
+TEST_CASE("the last bytes, and that they were the last, leave together") {
+  Ends ends;
+  ends.connect();
+  REQUIRE(ends.server->open());
+  auto& below = dynamic_cast<FakeStream&>(*ends.below_server);
+  const std::size_t before = below.sends();
+  const std::array<std::string_view, 2> pieces{"good", "bye"};
+  ends.server_tls->send_last(pieces);
+  CHECK(below.sends() == before + 1);
+  ends.server_tls->end();
+  ends.world.run_a_while();
+  CHECK(below.sends() == before + 1);
+  CHECK(ends.client->take() == "goodbye");
+  CHECK(ends.client->ended());
+  CHECK_FALSE(ends.client->error());
+}
+
+TEST_CASE("bytes that are the last before the handshake is done wait for it") {
+  Ends ends;
+  ends.connect();
+  REQUIRE(ends.client->open());
+  ends.client->close();
+  ends.client = RawPeer::dial([&](net::Stream::Events& events) {
+    auto tls =
+        net::TlsStream::connect(ends.shared(), ends.client_context, {.name = "localhost", .sessions = {}},
+                                ends.world.network(), ends.listener->address(), events);
+    const std::array<std::string_view, 1> pieces{"early"};
+    tls->send_last(pieces);
+    tls->end();
+    return tls;
+  });
+  ends.world.run_a_while();
+  CHECK(ends.server->take() == "early");
+  CHECK(ends.server->ended());
+}
+
 TEST_CASE("a session is resumed, once each, and not beyond its context or its key") {
   Ends ends;
   const auto connects = [&] {
@@ -187,8 +223,11 @@ TEST_CASE("a session is resumed, once each, and not beyond its context or its ke
     return resumed;
   };
   CHECK_FALSE(connects());
-  CHECK_FALSE(ends.sessions->empty());
-  CHECK(connects());
+  CHECK(ends.sessions->size() == 1);
+  for (int i = 0; i < 3; ++i) {
+    CHECK(connects());
+    CHECK(ends.sessions->size() == 1);
+  }
   SUBCASE("the next key still reads tickets of the one before") {
     ends.tickets.rotate();
     CHECK(connects());
@@ -215,7 +254,7 @@ TEST_CASE("a session of a client that nobody knew lets it in nowhere else") {
   ends.server_context = *net::TlsContext::server(server, ends.tickets);
   ends.connect();
   REQUIRE(ends.client->open());
-  REQUIRE_FALSE(ends.sessions->empty());
+  REQUIRE(ends.sessions->size() == 1);
   server.require_client_certificate = true;  // at another listener, or here since a reload
   ends.server_context = *net::TlsContext::server(server, ends.tickets);
   ends.connect();
