@@ -9,18 +9,20 @@ HeadScan::Result HeadScan::refuse(ErrorCode code, std::string_view detail) {
   return Result::kFault;
 }
 
-// A complete line that is not empty. kMore: it is fine.
-HeadScan::Result HeadScan::refuse_line(std::string_view line, Kind kind, const H1Limits& limits) {
-  if (kind != Kind::kTrailers && line_end_ == 0) {
-    line_end_ = line_at_ + static_cast<std::uint32_t>(line.size());
-    return Result::kMore;
-  }
-  if (line.front() == ' ' || line.front() == '\t') {
-    return refuse(ErrorCode::kMalformedMessage, "folded field line");
-  }
-  if (line.front() == ':') return refuse(ErrorCode::kMalformedMessage, "empty field name");
+// A complete line behind the first that is not empty. kMore: it is fine.
+HeadScan::Result HeadScan::take_field(char first, const H1Limits& limits) {
+  if (first == ' ' || first == '\t') return refuse(ErrorCode::kMalformedMessage, "folded field line");
+  if (first == ':') return refuse(ErrorCode::kMalformedMessage, "empty field name");
   if (++fields_ > limits.header_fields) return refuse(ErrorCode::kHeadersTooLarge, "too many fields");
   return Result::kMore;
+}
+
+// There is no more of what may be looked at.
+HeadScan::Result HeadScan::at_window_end(bool limited, Kind kind) {
+  if (!limited) return Result::kMore;
+  const bool first = kind == Kind::kRequest && line_end_ == 0;
+  return first ? refuse(ErrorCode::kUriTooLong, "request line over the header limit")
+               : refuse(ErrorCode::kHeadersTooLarge, "header section over its limit");
 }
 
 HeadScan::Result HeadScan::scan(std::string_view bytes, Kind kind, const H1Limits& limits) {
@@ -30,29 +32,31 @@ HeadScan::Result HeadScan::scan(std::string_view bytes, Kind kind, const H1Limit
   for (;;) {
     const std::size_t at = controls.next();
     at_ = static_cast<std::uint32_t>(at);
-    const bool crlf_cut = at + 1 == window.size() && window[at] == '\r';
-    if (at == window.size() || crlf_cut) {
-      if (window.size() == bytes.size()) return Result::kMore;
-      const bool first = kind == Kind::kRequest && line_end_ == 0;
-      return first ? refuse(ErrorCode::kUriTooLong, "request line over the header limit")
-                   : refuse(ErrorCode::kHeadersTooLarge, "header section over its limit");
+    // A CR at the end may be half of a line's end.
+    if (at + 1 >= window.size() && (at == window.size() || window[at] == '\r')) {
+      return at_window_end(window.size() < bytes.size(), kind);
     }
-    if (window[at] == '\t') {
+    if (window[at] != '\r') {
+      if (window[at] == '\n') return refuse(ErrorCode::kMalformedMessage, "LF without CR");
+      if (window[at] != '\t') return refuse(ErrorCode::kMalformedMessage, "control character");
       if (kind == Kind::kRequest && line_end_ == 0) {
         return refuse(ErrorCode::kMalformedMessage, "control character in the request line");
       }
       ++at_;
       continue;
     }
-    if (window[at] == '\n') return refuse(ErrorCode::kMalformedMessage, "LF without CR");
-    if (window[at] != '\r') return refuse(ErrorCode::kMalformedMessage, "control character");
     if (window[at + 1] != '\n') return refuse(ErrorCode::kMalformedMessage, "CR without LF");
     controls.next();
-    at_ += 2;
-    const std::string_view line = window.substr(line_at_, at - line_at_);
-    if (!line.empty()) {
-      if (refuse_line(line, kind, limits) == Result::kFault) return Result::kFault;
-    } else if (kind == Kind::kTrailers || line_end_ != 0) {
+    const std::uint32_t line_at = line_at_;
+    at_ = line_at_ = static_cast<std::uint32_t>(at + 2);
+    const bool fields = kind == Kind::kTrailers || line_end_ != 0;
+    if (at > line_at) {
+      if (!fields) {
+        line_end_ = static_cast<std::uint32_t>(at);
+      } else if (take_field(window[line_at], limits) == Result::kFault) {
+        return Result::kFault;
+      }
+    } else if (fields) {
       return Result::kDone;
     } else if (kind == Kind::kRequest && begin_ == 0) {
       begin_ = at_;
@@ -61,7 +65,6 @@ HeadScan::Result HeadScan::scan(std::string_view bytes, Kind kind, const H1Limit
     } else {
       return refuse(ErrorCode::kMalformedMessage, "empty line before the message");
     }
-    line_at_ = at_;
   }
 }
 

@@ -39,7 +39,8 @@ class HeadScan final {
 
  private:
   Result refuse(ErrorCode code, std::string_view detail);
-  Result refuse_line(std::string_view line, Kind kind, const H1Limits& limits);
+  Result take_field(char first, const H1Limits& limits);
+  Result at_window_end(bool limited, Kind kind);
 
   Fault fault_;
   std::uint32_t at_ = 0;       // everything before was looked at
