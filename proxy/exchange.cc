@@ -22,7 +22,7 @@ Exchange::Exchange(Env& env, AccessLog& log, Owner& owner)
     : env_(env), log_(log), owner_(owner), first_(env, *this), second_(env, *this) {}
 
 void Exchange::begin(const Origin& origin, http::ServerStream& stream, http::RequestHead& head, bool end) {
-  std::swap(request_, head);
+  request_.swap(head);
   origin_ = origin;
   tcp_ = origin.tcp;
   connect_ = !tcp_ && request_.method == "CONNECT";

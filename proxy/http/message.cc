@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "proxy/http/control_bytes.h"
 
@@ -185,6 +186,13 @@ void FieldList::clear() {
   present_ = 0;
 }
 
+void FieldList::swap(FieldList& other) noexcept {
+  bytes_.swap(other.bytes_);
+  fields_.swap(other.fields_);
+  std::swap(live_, other.live_);
+  std::swap(present_, other.present_);
+}
+
 void FieldList::start(std::string_view block) {
   clear();
   bytes_.assign(block);
@@ -329,6 +337,17 @@ void RequestHead::clear() {
   content_length.reset();
   has_body = false;
   upgrade = false;
+}
+
+void RequestHead::swap(RequestHead& other) noexcept {
+  method.swap(other.method);
+  target.swap(other.target);
+  authority.swap(other.authority);
+  fields.swap(other.fields);
+  std::swap(version, other.version);
+  std::swap(content_length, other.content_length);
+  std::swap(has_body, other.has_body);
+  std::swap(upgrade, other.upgrade);
 }
 
 void ResponseHead::clear() {

@@ -104,6 +104,7 @@ class FieldList final {
  public:
   // Keeps the memory.
   void clear();
+  void swap(FieldList& other) noexcept;
 
   // For parsers: starts anew with `block`, field lines as they came, each ending in CRLF; then says where the
   // fields are in it.
@@ -188,6 +189,8 @@ struct RequestHead {
   bool upgrade = false;  // asks for another protocol: Connection: upgrade with Upgrade (HTTP/1.1 only)
 
   void clear();
+  // Quicker than std::swap, which moves each string three times.
+  void swap(RequestHead& other) noexcept;
   std::string_view path() const {
     return std::string_view(target).substr(0, std::string_view(target).find('?'));
   }
