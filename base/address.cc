@@ -142,8 +142,14 @@ std::string Address::host() const {
   if (kind_ == Kind::kUnix) return "unix";
   if (kind_ == Kind::kNone) return "-";
   char buffer[INET6_ADDRSTRLEN] = {};
-  inet_ntop(kind_ == Kind::kIpv4 ? AF_INET : AF_INET6, bytes_.data(), buffer, sizeof buffer);
-  return buffer;
+  if (kind_ == Kind::kIpv6) return inet_ntop(AF_INET6, bytes_.data(), buffer, sizeof buffer);
+  // Each connection's; inet_ntop goes through printf.
+  char* at = buffer;
+  for (std::size_t i = 0; i < 4; ++i) {
+    if (i > 0) *at++ = '.';
+    at = std::to_chars(at, at + 3, unsigned{bytes_[i]}).ptr;
+  }
+  return {buffer, at};
 }
 
 std::string Address::to_string() const {
