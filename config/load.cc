@@ -38,13 +38,16 @@ std::optional<std::string> read_file(const std::string& path, std::string_view k
     return std::nullopt;
   }
   std::ifstream file(path, std::ios::binary);
-  std::string text(kMostBytes + 1, '\0');  // one more than scan() lets pass
+  const std::uintmax_t size = fs::file_size(path, error);
+  std::string text(error ? 0 : std::min<std::uintmax_t>(size, kMostBytes), '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  // It may have grown. One byte more than scan() lets pass is enough to know.
+  for (char byte = 0; text.size() <= kMostBytes && file.get(byte);) text.push_back(byte);
   if (!file.is_open() || file.bad()) {
     report.add({}, "cannot be read, check its permissions");
     return std::nullopt;
   }
-  text.resize(static_cast<std::size_t>(file.gcount()));
   return text;
 }
 
@@ -77,7 +80,7 @@ std::optional<Node> parse_list(std::string_view text, const std::string& file_na
   Substitution substitution(environment);
   if (is_json(file_name)) {
     if (text.size() <= kMostBytes) return parse_json(text, substitution, report);
-    report.add({}, "the file is larger than 1 MiB, split it");
+    report.add({}, "the file is larger than 16 MiB, split it");
     return std::nullopt;
   }
   if (auto problem = scan(text)) {

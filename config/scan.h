@@ -11,7 +11,7 @@
 
 namespace remora::config {
 
-inline constexpr std::size_t kMostBytes = std::size_t{1024} * 1024;
+inline constexpr std::size_t kMostBytes = std::size_t{16} * 1024 * 1024;
 inline constexpr std::size_t kMostLineBytes = std::size_t{16} * 1024;
 inline constexpr std::size_t kMostDepth = 32;
 

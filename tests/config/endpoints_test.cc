@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "config/scan.h"
 #include "tests/config/fixture.h"
 
 using namespace remora;
@@ -107,8 +108,8 @@ TEST_CASE("what is not JSON is told with its line, whatever it is") {
         "before");
   const std::string deep(100'000, '[');
   CHECK(list_problems(deep, "e.json") == "e.json:1: nested more than 32 levels deep, simplify it");
-  CHECK(list_problems(std::string(1024 * 1024 + 1, ' '), "e.json") ==
-        "e.json: the file is larger than 1 MiB, split it");
+  CHECK(list_problems(std::string(kMostBytes + 1, ' '), "e.json") ==
+        "e.json: the file is larger than 16 MiB, split it");
 }
 
 TEST_CASE("a list that is cut off anywhere is a mistake, never a shorter list") {

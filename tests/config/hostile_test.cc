@@ -119,7 +119,7 @@ TEST_CASE("files that cannot be read are refused in words") {
   CHECK(message(folder.file("empty", "")) ==
         ": listener: there is none, add [[listener]] with address = \"0.0.0.0:8080\" and a route");
   CHECK(message(folder.file("large", std::string(kMostBytes + 1, '\n'))) ==
-        ": file is larger than 1048576 bytes, is this the right file?");
+        ": file is larger than 16777216 bytes, is this the right file?");
   CHECK(message(folder.file("binary", std::string("\x7f"
                                                   "ELF\x02\x01\0\0",
                                                   8))) ==
