@@ -14,6 +14,8 @@
 #include <tuple>
 #include <vector>
 
+#include "config/scan.h"
+
 namespace remora::config {
 
 namespace {
@@ -221,7 +223,7 @@ std::string_view line_at(std::string_view text, std::size_t line) {
 
 std::optional<Node> parse_toml(std::string_view text, Substitution& substitution, Report& report) {
   try {
-    std::istringstream stream{std::string(text)};
+    std::istringstream stream{with_literal_strings(text)};
     const Value value = toml::parse<toml::discard_comments, std::map, std::vector>(stream, "file");
     Node root;
     Converter(text, substitution, report).convert(value, {}, root);

@@ -62,6 +62,33 @@ std::optional<ScanProblem> bad_bytes(std::string_view text) {
   return std::nullopt;
 }
 
+std::size_t line_end(std::string_view text, std::size_t at) {
+  return std::min(text.find('\n', at), text.size());
+}
+
+// Behind the string that begins at `at` with a quote. One that is not closed ends with its line, or the text.
+std::size_t string_end(std::string_view text, std::size_t at) {
+  const char quote = text[at];
+  const std::string three(3, quote);
+  const bool multi_line = text.substr(at).starts_with(three);
+  at += multi_line ? 3 : 1;
+  while (at < text.size()) {
+    if (text[at] == '\\' && quote == '"') {
+      at += 2;
+      continue;
+    }
+    if (!multi_line && text[at] == '\n') return at;
+    if (multi_line ? text.substr(at).starts_with(three) : text[at] == quote) {
+      at += multi_line ? 3 : 1;
+      // Up to two quotes may stand right before the closing three.
+      for (int extra = 0; multi_line && extra < 2 && at < text.size() && text[at] == quote; ++extra) ++at;
+      return at;
+    }
+    ++at;
+  }
+  return at;
+}
+
 // Just enough of a tokenizer to tell brackets and dots in keys from those in strings and comments. On
 // malformed text it may be wrong in either direction about what a string is, but never counts a bracket less
 // than the parser would descend: a parser that does not find a string's end stops there.
@@ -73,11 +100,11 @@ class Nesting final {
     while (at_ < text_.size()) {
       const char c = text_[at_];
       if (c == '"' || c == '\'') {
-        skip_string(c);
+        at_ = string_end(text_, at_);
         continue;
       }
       if (c == '#') {
-        at_ = std::min(text_.find('\n', at_), text_.size());
+        at_ = line_end(text_, at_);
         continue;
       }
       count(c);
@@ -104,27 +131,6 @@ class Nesting final {
     }
   }
 
-  void skip_string(char quote) {
-    const std::string three(3, quote);
-    const bool multi_line = text_.substr(at_).starts_with(three);
-    at_ += multi_line ? 3 : 1;
-    while (at_ < text_.size()) {
-      if (text_[at_] == '\\' && quote == '"') {
-        at_ += 2;
-        continue;
-      }
-      if (!multi_line && text_[at_] == '\n') return;
-      if (multi_line ? text_.substr(at_).starts_with(three) : text_[at_] == quote) {
-        at_ += multi_line ? 3 : 1;
-        // Up to two quotes may stand right before the closing three.
-        for (int extra = 0; multi_line && extra < 2 && at_ < text_.size() && text_[at_] == quote; ++extra)
-          ++at_;
-        return;
-      }
-      ++at_;
-    }
-  }
-
   std::string_view text_;
   std::size_t at_ = 0;
   std::size_t depth_ = 0;
@@ -139,6 +145,27 @@ std::optional<ScanProblem> scan(std::string_view text) {
   }
   if (auto problem = bad_bytes(text)) return problem;
   return Nesting(text).check();
+}
+
+std::string with_literal_strings(std::string_view text) {
+  std::string result(text);
+  for (std::size_t at = 0; at < text.size();) {
+    if (text[at] == '#') {
+      at = line_end(text, at);
+      continue;
+    }
+    if (text[at] != '"' && text[at] != '\'') {
+      ++at;
+      continue;
+    }
+    const std::size_t end = std::min(string_end(text, at), text.size());
+    const std::string_view string = text.substr(at, end - at);
+    const bool plain = string.size() >= 2 && string.front() == '"' && string.back() == '"' &&
+                       !string.starts_with(R"(""")") && string.find_first_of("\\'") == std::string_view::npos;
+    if (plain) result[at] = result[end - 1] = '\'';
+    at = end;
+  }
+  return result;
 }
 
 }  // namespace remora::config

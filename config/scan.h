@@ -24,4 +24,8 @@ struct ScanProblem {
 // long, nesting that is too deep.
 std::optional<ScanProblem> scan(std::string_view text);
 
+// The same text, with each basic string that has no need to be one written as a literal: "a" as 'a'. That
+// means the same, at the same offsets, and costs the TOML library a quarter.
+std::string with_literal_strings(std::string_view text);
+
 }  // namespace remora::config

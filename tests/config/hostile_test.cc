@@ -110,6 +110,35 @@ TEST_CASE("names of the file's own that a message repeats cannot reach the termi
   sane(odd("ap\\u007f"));
 }
 
+TEST_CASE("strings are made literal only where that says the same") {
+  struct Case {
+    std::string_view text;
+    std::string_view literal;  // empty: as it is
+  };
+  for (const auto& [text, literal] : {
+           Case{R"(a = "b")", R"(a = 'b')"},
+           Case{R"(a = "")", R"(a = '')"},
+           Case{R"("a b" = ["c", "d # e", "f=g"])", R"('a b' = ['c', 'd # e', 'f=g'])"},
+           Case{"a = \"b\" # \"c\"\nd = \"e\"", "a = 'b' # \"c\"\nd = 'e'"},
+           Case{R"(a = "it's")", ""},
+           Case{R"(a = "b\tc")", ""},
+           Case{R"(a = "b\"c")", ""},
+           Case{R"(a = "b\\")", ""},
+           Case{R"(a = 'b"c"d')", ""},
+           Case{"a = \"\"\"b \"c\" d\"\"\"", ""},
+           Case{"a = \"\"\"\nb \"c\"\n\"\"\"\"\"\nd = \"e\"", "a = \"\"\"\nb \"c\"\n\"\"\"\"\"\nd = 'e'"},
+           Case{"a = '''\"b\"\n\"c\"'''", ""},
+           Case{"a = \"b\nc = \"d\"", "a = \"b\nc = 'd'"},
+           Case{"a = \"", ""},
+           Case{"a = \"b\\", ""},
+           Case{"\"", ""},
+           Case{"", ""},
+       }) {
+    CAPTURE(text);
+    CHECK(with_literal_strings(text) == (literal.empty() ? text : literal));
+  }
+}
+
 TEST_CASE("files that cannot be read are refused in words") {
   const Folder folder;
   CHECK(message(folder.path("missing")) == ": there is no such file, give the path of a TOML file");
