@@ -194,8 +194,11 @@ Duration Exchange::shortest_wait() const {
   return wait;
 }
 
+// Never for later than it is: what has begun to wait does not wait longer because something else begins.
 void Exchange::arm_timer() {
-  if (state_ != State::kDone) env_.wheel.arm_in(timer_, shortest_wait());
+  const TimePoint then = env_.now() + shortest_wait();
+  if (state_ == State::kDone || (timer_.armed() && timer_.due() <= then)) return;
+  env_.wheel.arm(timer_, then);
 }
 
 void Exchange::on_timer() {

@@ -138,3 +138,82 @@ TEST_CASE("a client that was told 100 and sends nothing gets its own 408") {
   w.run_for(61s);
   CHECK(contains(client->received(), "HTTP/1.1 408"));
 }
+
+TEST_CASE("another attempt, or a wait before the first, does not prolong the route's timeout") {
+  World w(std::string(kTwoBackends) +
+          "retry = { attempts = 2, on = [\"timeout\"], per_try_timeout = \"10s\" }\n"
+          "limits = { requests = 1, pending_timeout = \"14s\" }\n");
+  w.backend("10.0.0.1:80");
+  w.backend("10.0.0.2:80");
+  auto client = w.client();
+  client->send(kGet);
+  w.settle();
+  auto waiting = w.client();
+  waiting->send(kGet);
+  w.settle();
+  w.run_for(12s);
+  client->reset();  // so that the other one gets the place, with 3 of its 15 seconds left
+  w.settle();
+  w.run_for(4s);
+  CHECK(status_of(waiting->received()) == 504);
+  auto tried_twice = w.client();
+  tried_twice->send(kGet);
+  w.run_for(16s);
+  CHECK(status_of(tried_twice->received()) == 504);
+}
+
+TEST_CASE("an upstream that does not take a request's body is the slow one, not the client") {
+  World w(kShortIdle);
+  auto& backend = w.backend("10.0.0.1:80");
+  backend.when_accepted = [](RawPeer& peer) { peer.pause(); };
+  auto client = w.client();
+  client->send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4000000\r\n\r\n" + std::string(2'000'000, 'x'));
+  w.settle();
+  w.run_for(3s);
+  CHECK(status_of(client->received()) == 504);
+  CHECK(contains(client->received(), "x-remora-flag: UT\r\n"));
+}
+
+TEST_CASE("a timeout counts against an endpoint that had a fair time to answer") {
+  struct Row {
+    const char* what;
+    const char* from;
+    const char* header;
+    bool blamed;
+  };
+  for (const Row& row :
+       {Row{"the route's timeout", "127.0.0.1:5555", "", true},
+        Row{"a caller in a hurry", "127.0.0.1:5555", "X-Request-Timeout-Ms: 300\r\n", false},
+        Row{"a caller with patience", "127.0.0.1:5555", "X-Request-Timeout-Ms: 5000\r\n", true},
+        Row{"a stranger", "198.51.100.1:5555", "X-Request-Timeout-Ms: 5000\r\n", false}}) {
+    CAPTURE(row.what);
+    World w(std::string(kOneBackend) + "breaker = { consecutive_failures = 1 }\n");
+    w.backend("10.0.0.1:80");
+    auto client = w.client(0, row.from);
+    client->send(std::string("GET / HTTP/1.1\r\nHost: h\r\n") + row.header + "\r\n");
+    w.settle();
+    w.run_for(16s);
+    CHECK(status_of(client->received()) == 504);
+    const auto& state = *w.states().clusters()[0].endpoints[0].state;
+    CHECK((state.breaker.view(w.wheel().now()).transitions_to[2] == 1) == row.blamed);
+  }
+}
+
+TEST_CASE("a timeout does not count against an endpoint that was asked late") {
+  World w(std::string(kOneBackend) +
+          "breaker = { consecutive_failures = 1 }\nlimits = { requests = 1, pending_timeout = \"14s\" }\n");
+  auto& backend = w.backend("10.0.0.1:80");
+  auto first = w.client();
+  first->send(kGet);
+  w.settle();
+  auto second = w.client();
+  second->send(kGet);
+  w.settle();
+  w.run_for(10s);
+  backend[0].send(kOk);  // the second one's turn, of whose 15 seconds 5 are left
+  w.settle();
+  w.run_for(6s);
+  CHECK(status_of(second->received()) == 504);
+  const auto& state = *w.states().clusters()[0].endpoints[0].state;
+  CHECK(state.breaker.view(w.wheel().now()).transitions_to[2] == 0);
+}
