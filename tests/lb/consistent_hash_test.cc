@@ -252,6 +252,9 @@ TEST_CASE("bounded load moves a hot key only when its endpoint is full, and alwa
     CHECK(balancer->pick({.loads = loads, .key = key}, random) == home);
     loads[home].in_flight = 12;  // 25 with the new one: 9.4
     CHECK(balancer->pick({.loads = loads, .key = key}, random) == next);
+    loads.assign(4, Load{.in_flight = 1});
+    loads[home].in_flight = 2;  // 6 with the new one: 2.25; without it there would be no room
+    CHECK(balancer->pick({.loads = loads, .key = key}, random) == home);
   }
 }
 

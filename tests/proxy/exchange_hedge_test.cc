@@ -67,6 +67,60 @@ TEST_CASE("hedging: the second endpoint is asked when the first is late, and the
   }
 }
 
+TEST_CASE("a request that another hop has retried already is not hedged here") {
+  World w(with("retry = { hedge = { after = \"100ms\" } }"));
+  auto& a = w.backend("10.0.0.1:80");
+  auto& b = w.backend("10.0.0.2:80");
+  auto client = w.client();
+  client->send("GET / HTTP/1.1\r\nHost: h\r\nX-Remora-Attempt: 2\r\n\r\n");
+  w.settle();
+  w.run_for(1s);
+  CHECK(a.size() + b.size() == 1);
+  CHECK(w.worker().report().clusters[0].stats.hedges == 0);
+}
+
+TEST_CASE("a hedge is an attempt: there are no more of them than attempts") {
+  World w(R"(
+[[listener]]
+name = "in"
+address = "127.0.0.1:8080"
+[[listener.route]]
+cluster = "app"
+[[cluster]]
+name = "app"
+endpoints = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]
+retry = { attempts = 2, hedge = { after = "100ms" } }
+)");
+  std::array<RawServer*, 3> backends{&w.backend("10.0.0.1:80"), &w.backend("10.0.0.2:80"),
+                                     &w.backend("10.0.0.3:80")};
+  auto client = w.client();
+  client->send(kGet);
+  w.settle();
+  for (auto* backend : backends) {
+    if (backend->size() == 1) (*backend)[0].reset();
+  }
+  w.settle();
+  w.run_for(1s);
+  CHECK(backends[0]->size() + backends[1]->size() + backends[2]->size() == 2);
+}
+
+TEST_CASE("when the hedge has failed the log tells of the attempt that went on") {
+  World w(with("retry = { hedge = { after = \"100ms\" } }"));
+  auto& a = w.backend("10.0.0.1:80");
+  auto& b = w.backend("10.0.0.2:80");
+  auto client = w.client();
+  client->send(kGet);
+  w.settle();
+  const bool a_first = a.size() == 1;
+  w.run_for(200ms);
+  (a_first ? b : a)[0].reset();
+  w.settle();
+  w.run_for(20s);  // the route's timeout
+  CHECK(status_of(client->received()) == 504);
+  REQUIRE(w.log().size() == 1);
+  CHECK(contains(w.log()[0], a_first ? R"("upstream":"10.0.0.1:80")" : R"("upstream":"10.0.0.2:80")"));
+}
+
 TEST_CASE("a hedge that was due for an attempt that has failed meanwhile does not come") {
   World w(R"(
 [[listener]]

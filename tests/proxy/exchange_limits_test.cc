@@ -339,6 +339,38 @@ TEST_CASE("fallback: a response, or another cluster") {
   }
 }
 
+TEST_CASE("a fallback's own fallback is not taken") {
+  const std::string breaker = "breaker = { consecutive_failures = 1, fallback = ";
+  World w(with(breaker +
+               "{ cluster = \"spare\" } }\nretry = { attempts = 1 }\n"
+               "[[cluster]]\nname = \"spare\"\nendpoints = [\"10.0.0.9:80\"]\nretry = { attempts = 1 }\n" +
+               breaker + "{ status = 200, body = \"later\" } }"));
+  CHECK(status_of(ask(w)->received()) == 502);  // opens the one breaker
+  CHECK(status_of(ask(w)->received()) == 502);  // and the other
+  check(*ask(w), 503, "CO");
+}
+
+TEST_CASE("a probe that a limit keeps back is the breaker's to give again") {
+  World w(
+      with("limits = { pending = 0, per_endpoint = { requests = 1 } }\nretry = { attempts = 1 }\n"
+           "breaker = { consecutive_failures = 1, open_for = \"1s\" }"));
+  auto& backend = w.backend("10.0.0.1:80");
+  auto first = ask(w);
+  auto& breaker = w.states().clusters()[0].endpoints[0].state->breaker;
+  const auto entry = breaker.try_enter(w.wheel().now());
+  breaker.report(*entry.ticket, {.result = breaker::Result::kReset}, std::nullopt, w.wheel().now(),
+                 w.env().random);
+  w.run_for(2s);
+  check(*ask(w), 503, "UO");  // half-open, but there is no place
+  backend[0].send(kOk);
+  w.settle();
+  CHECK(status_of(first->received()) == 200);
+  auto probe = ask(w);
+  backend[0].send(kOk);
+  w.settle();
+  CHECK(status_of(probe->received()) == 200);
+}
+
 TEST_CASE("a cluster's breaker counts all endpoints together") {
   World w(with("breaker = { scope = \"cluster\", consecutive_failures = 4 }\nretry = { attempts = 1 }",
                "[\"10.0.0.1:80\", \"10.0.0.2:80\"]"));
