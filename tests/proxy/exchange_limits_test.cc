@@ -371,6 +371,43 @@ TEST_CASE("a probe that a limit keeps back is the breaker's to give again") {
   CHECK(status_of(probe->received()) == 200);
 }
 
+TEST_CASE("a tunnel has told the breaker what it wants to know when it is open, however it ends") {
+  World w(R"(
+[[listener]]
+name = "db"
+address = "127.0.0.1:5432"
+protocol = "tcp"
+cluster = "pg"
+[[cluster]]
+name = "pg"
+endpoints = ["10.0.0.1:80"]
+breaker = { consecutive_failures = 1 }
+)");
+  auto& backend = w.backend("10.0.0.1:80");
+  auto client = ask(w, "question");
+  REQUIRE(backend.size() == 1);
+  backend[0].reset();
+  w.settle();
+  const auto& breaker = w.states().clusters()[0].endpoints[0].state->breaker;
+  CHECK(breaker.view(w.wheel().now()).transitions_to[2] == 0);
+}
+
+TEST_CASE("a good answer ends a row of failures for outlier detection") {
+  World w(with("outlier = { consecutive_failures = 5 }\nretry = { attempts = 1 }"));
+  auto& backend = w.backend("10.0.0.1:80");
+  const auto& state = *w.states().clusters()[0].endpoints[0].state;
+  auto client = w.client();
+  for (const auto& [answer, in_a_row] : {std::pair("HTTP/1.1 500 \r\nContent-Length: 0\r\n\r\n", 1U),
+                                         std::pair("HTTP/1.1 500 \r\nContent-Length: 0\r\n\r\n", 2U),
+                                         std::pair("HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n", 0U)}) {
+    client->send(kGet);
+    w.settle();
+    backend[0].send(answer);
+    w.settle();
+    CHECK(state.failed_in_a_row.load() == in_a_row);
+  }
+}
+
 TEST_CASE("a cluster's breaker counts all endpoints together") {
   World w(with("breaker = { scope = \"cluster\", consecutive_failures = 4 }\nretry = { attempts = 1 }",
                "[\"10.0.0.1:80\", \"10.0.0.2:80\"]"));
