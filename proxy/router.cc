@@ -3,6 +3,7 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <array>
 
 namespace remora::proxy {
 
@@ -85,9 +86,26 @@ RE2::Options regex_options() {
 struct Router::Entry {
   const config::Route* route;
   std::unique_ptr<RE2> regex;
+
+  // Host and path alone, without a regular expression's.
+  bool is_at(std::string_view authority, std::string_view path) const {
+    const Match& match = route->match;
+    if (match.path_kind == Match::Path::kExact && path != match.path) return false;
+    if (match.path_kind == Match::Path::kPrefix && !prefix_matches(match.path, path)) return false;
+    return host_matches(match.host, authority);
+  }
+  // Everything else.
+  bool fits(const http::RequestHead& head, std::string_view path) const {
+    const Match& match = route->match;
+    if (match.connect != (head.method == "CONNECT")) return false;
+    if (regex && !RE2::FullMatch(re2::StringPiece(path.data(), path.size()), *regex)) return false;
+    if (!match.methods.empty() && std::ranges::find(match.methods, head.method) == match.methods.end())
+      return false;
+    return fields_match(match.headers, head.fields);
+  }
 };
 
-Router::Router(std::span<const config::Route> routes) {
+Router::Router(std::span<const config::Route> routes, std::size_t few) {
   entries_.reserve(routes.size());
   for (const auto& route : routes) {
     std::unique_ptr<RE2> regex;
@@ -96,32 +114,24 @@ Router::Router(std::span<const config::Route> routes) {
     }
     entries_.push_back({&route, std::move(regex)});
   }
+  if (routes.size() > few) index_.emplace(routes);
 }
 
 Router::~Router() = default;
 
 const config::Route* Router::match(const http::RequestHead& head) const {
   const std::string_view path = head.path();
+  const std::string_view host = host_of(head.authority);
+  if (index_ && host.size() <= RouteIndex::kLongestHost) {
+    std::array<char, RouteIndex::kLongestHost> lower;
+    std::ranges::transform(host, lower.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    const auto fits = [&](std::size_t number) { return entries_[number].fits(head, path); };
+    const std::size_t found = index_->first({lower.data(), host.size()}, path, fits);
+    return found < entries_.size() ? entries_[found].route : nullptr;
+  }
   for (const Entry& entry : entries_) {
-    const Match& match = entry.route->match;
-    if (match.connect != (head.method == "CONNECT")) continue;
-    switch (match.path_kind) {
-      case Match::Path::kAny: break;
-      case Match::Path::kExact:
-        if (path != match.path) continue;
-        break;
-      case Match::Path::kPrefix:
-        if (!prefix_matches(match.path, path)) continue;
-        break;
-      case Match::Path::kRegex:
-        if (!RE2::FullMatch(re2::StringPiece(path.data(), path.size()), *entry.regex)) continue;
-        break;
-    }
-    if (!host_matches(match.host, head.authority)) continue;
-    if (!match.methods.empty() && std::ranges::find(match.methods, head.method) == match.methods.end())
-      continue;
-    if (!fields_match(match.headers, head.fields)) continue;
-    return entry.route;
+    if (entry.is_at(head.authority, path) && entry.fits(head, path)) return entry.route;
   }
   return nullptr;
 }

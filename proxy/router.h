@@ -13,20 +13,26 @@
 #include "base/address.h"
 #include "config/config.h"
 #include "proxy/http/message.h"
+#include "proxy/route_index.h"
 
 namespace remora::proxy {
 
 class Router final {
  public:
-  explicit Router(std::span<const config::Route> routes);
+  // Up to so many routes are looked at one after the other, which is quicker than to look them up.
+  static constexpr std::size_t kFew = 16;
+
+  explicit Router(std::span<const config::Route> routes, std::size_t few = kFew);
   ~Router();
 
-  // The first matching route, or null. O(routes), without allocation.
+  // The first matching route, or null. Without allocation. O(path) and the routes that share host and path
+  // (route_index.h).
   const config::Route* match(const http::RequestHead& head) const;
 
  private:
   struct Entry;
   std::vector<Entry> entries_;
+  std::optional<RouteIndex> index_;  // null: they are few
 };
 
 // Null if `pattern` is a valid RE2 expression, else what is wrong with it. For the configuration's

@@ -235,9 +235,9 @@ TEST_CASE("large files of any shape are read in bounded time") {
 }
 
 TEST_CASE("a listener takes only so many routes") {
-  const auto routes = repeated("[[listener.route]]\ncluster = \"app\"\n", 4097);
+  const auto routes = repeated("[[listener.route]]\ncluster = \"app\"\n", 16385);
   CHECK(problems(kListener + routes + kCluster) ==
-        "8195: listener#1.route#4097: there are 4097 routes, a listener takes at most 4096");
+        "32771: listener#1.route#16385: there are 16385 routes, a listener takes at most 16384");
 }
 
 TEST_CASE("random bytes are refused, not crashed on") {

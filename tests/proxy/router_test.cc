@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "base/random.h"
+
 using namespace remora;
 using namespace remora::proxy;
 using config::HashKey;
@@ -277,4 +279,68 @@ TEST_CASE("edits remove, then set, then add") {
   CHECK(fields.get("X-Both") == "b");
   CHECK(all.find("X-Add=first") < all.find("X-Add=second"));
   CHECK(all.find("old") == std::string::npos);
+}
+
+// Texts that meet often: of few letters, with few labels and segments.
+std::string joined(Random& random, char separator, std::uint32_t most) {
+  std::string text;
+  for (std::size_t i = 0, parts = 1 + random.below(most); i < parts; ++i) {
+    if (i > 0) text += separator;
+    text += static_cast<char>('a' + random.below(2));
+    if (random.below(4) == 0) text += 'b';
+  }
+  return text;
+}
+
+Match some_match(Random& random) {
+  Match match;
+  const auto host = random.below(4);
+  if (host == 1) match.host = joined(random, '.', 3);
+  if (host == 2) match.host = "*." + joined(random, '.', 2);
+  match.path_kind = static_cast<Match::Path>(random.below(4));
+  if (match.path_kind == Match::Path::kRegex) match.path = "/" + joined(random, '/', 2) + ".*";
+  if (match.path_kind == Match::Path::kExact) match.path = "/" + joined(random, '/', 3);
+  if (match.path_kind == Match::Path::kPrefix) {
+    match.path = "/" + joined(random, '/', 3);
+    if (random.below(3) == 0) match.path += '/';
+    if (random.below(8) == 0) match.path = "/";
+  }
+  if (random.below(5) == 0) match.methods = {"POST"};
+  match.connect = random.below(20) == 0;
+  if (random.below(5) == 0) match.headers = {{.name = "Accept", .value = "x"}};
+  return match;
+}
+
+TEST_CASE("many routes are looked up with the result of looking at one after the other") {
+  Random random(20);
+  std::size_t found = 0;
+  std::size_t not_found = 0;
+  for (int round = 0; round < 60; ++round) {
+    std::vector<Route> routes;
+    for (std::size_t i = 0, count = 1 + random.below(80); i < count; ++i) {
+      routes.push_back(route(some_match(random)));
+    }
+    const Router plain(routes, routes.size());
+    const Router indexed(routes, 0);
+    for (int i = 0; i < 200; ++i) {
+      std::string host = joined(random, '.', 4);
+      if (random.below(3) == 0) host[0] = 'A';
+      if (random.below(3) == 0) host += ":80";
+      if (random.below(50) == 0) host = std::string(300, 'x') + ".a";
+      std::string target = "/" + joined(random, '/', 4);
+      if (random.below(4) == 0) target += '/';
+      if (random.below(4) == 0) target += "?a/b";
+      if (random.below(30) == 0) target = random.below(2) == 0 ? "*" : "";
+      auto head = request(target, random.below(30) == 0 ? "" : host,
+                          random.below(3) == 0    ? "POST"
+                          : random.below(20) == 0 ? "CONNECT"
+                                                  : "GET");
+      if (random.below(3) == 0) head.fields.add(http::FieldId::kAccept, "x");
+      const Route* const expected = plain.match(head);
+      REQUIRE(indexed.match(head) == expected);
+      ++(expected != nullptr ? found : not_found);
+    }
+  }
+  CHECK(found > 2000);
+  CHECK(not_found > 500);
 }

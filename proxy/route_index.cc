@@ -1,0 +1,30 @@
+#include "proxy/route_index.h"
+
+namespace remora::proxy {
+
+using config::Match;
+
+RouteIndex::RouteIndex(std::span<const config::Route> routes) : size_(routes.size()) {
+  for (std::uint32_t number = 0; number < routes.size(); ++number) {
+    const Match& match = routes[number].match;
+    const std::string_view host = match.host;
+    Paths* paths = &any_;
+    if (host.starts_with('*')) {
+      paths = &suffixes_[host.substr(1)];
+      suffix_lengths_.insert(host.size() - 1);
+    } else if (!host.empty()) {
+      paths = &exact_[host];
+    }
+    switch (match.path_kind) {
+      case Match::Path::kExact: paths->exact[match.path].push_back(number); break;
+      case Match::Path::kPrefix:
+        paths->prefixes[match.path].push_back(number);
+        paths->prefix_lengths.insert(match.path.size());
+        break;
+      case Match::Path::kAny:
+      case Match::Path::kRegex: paths->others.push_back(number); break;
+    }
+  }
+}
+
+}  // namespace remora::proxy
