@@ -1,3 +1,5 @@
+// Long because the bytes of SRV answers, which c-ares does not give with their TTL, are read here, too:
+// beside c-ares, the only library that may be included here and nowhere else.
 #include "proxy/net/resolver.h"
 
 #include <ares.h>
@@ -7,6 +9,7 @@
 #include <uv.h>
 
 #include <algorithm>
+#include <deque>
 #include <functional>
 #include <limits>
 #include <map>
@@ -24,15 +27,11 @@ constexpr int kClassIn = 1;
 constexpr int kTypeSrv = 33;
 constexpr std::size_t kHeaderBytes = 12;
 
-template <typename T>
-class PendingQuery;
-
-// What c-ares holds on to until it calls back, which it does even for a query that nobody wants any more.
-template <typename T>
-struct Request {
-  PendingQuery<T>* query;
-  ResolverOptions* options;
-};
+// So many names are asked for at a time, each with two datagrams. More at once are lost: in the buffer of a
+// socket there is room for some 200 answers.
+constexpr unsigned kAtOnce = 64;
+// Names that have been asked for so long without one answer leave their places to others.
+constexpr Duration kPatience = 250ms;
 
 // The result is handed over at the end of the turn, whether c-ares had it at once or later: then neither
 // resolve() nor c-ares is on the stack, and the owner may do anything.
@@ -43,12 +42,13 @@ class PendingQuery final : public Resolver::Query, private TurnTask {
 
   PendingQuery(Turn& turn, Callback callback) : turn_(turn), callback_(std::move(callback)) {}
   ~PendingQuery() override {
-    if (request_ != nullptr) request_->query = nullptr;
+    if (known_as_ != nullptr) *known_as_ = nullptr;
   }
 
-  void waits_for(Request<T>* request) { request_ = request; }
+  // Where a pointer to this is to be found, until it has finished.
+  void known_as(PendingQuery** pointer) { known_as_ = pointer; }
   void finish(Result<T> result) {
-    request_ = nullptr;
+    known_as_ = nullptr;
     result_.emplace(std::move(result));
     turn_.defer(*this);
   }
@@ -62,7 +62,7 @@ class PendingQuery final : public Resolver::Query, private TurnTask {
 
   Turn& turn_;
   Callback callback_;
-  Request<T>* request_ = nullptr;
+  PendingQuery** known_as_ = nullptr;
   std::optional<Result<T>> result_;
 };
 
@@ -233,11 +233,8 @@ class Resolver::Channel final {
     if (const auto address = known_address(host)) {
       query->finish(Answer{{*address}, options_.max_ttl});
     } else if (may_ask(host, *query)) {
-      ares_addrinfo_hints hints{};
-      hints.ai_family = AF_UNSPEC;
-      hints.ai_flags = ARES_AI_NOSORT;
-      ares_getaddrinfo(channel_, host.c_str(), nullptr, &hints, &Channel::on_result, request_of(*query));
-      arm_timeout();
+      waiting_.push_back({.name = host, .addresses = request_of(*query), .services = {}});
+      ask();
     }
     return query;
   }
@@ -245,8 +242,8 @@ class Resolver::Channel final {
   std::unique_ptr<Query> resolve_service(const std::string& name, ServiceCallback callback) {
     auto query = std::make_unique<PendingQuery<ServiceAnswer>>(loop_.turn(), std::move(callback));
     if (may_ask(name, *query)) {
-      ares_search(channel_, name.c_str(), kClassIn, kTypeSrv, &Channel::on_message, request_of(*query));
-      arm_timeout();
+      waiting_.push_back({.name = name, .addresses = {}, .services = request_of(*query)});
+      ask();
     }
     return query;
   }
@@ -266,34 +263,94 @@ class Resolver::Channel final {
     return true;
   }
 
-  // For c-ares to hold on to.
+  // What c-ares holds on to until it calls back, which it does even for a query that nobody wants any more.
   template <typename T>
-  Request<T>* request_of(PendingQuery<T>& query) {
-    auto request = std::make_unique<Request<T>>(&query, &options_);
-    query.waits_for(request.get());
-    return request.release();
+  struct Request {
+    PendingQuery<T>* query;
+    Channel* channel;
+  };
+  // A name whose turn has not come, and one of the two.
+  struct Waiting {
+    std::string name;
+    std::unique_ptr<Request<Answer>> addresses;
+    std::unique_ptr<Request<ServiceAnswer>> services;
+  };
+
+  template <typename T>
+  std::unique_ptr<Request<T>> request_of(PendingQuery<T>& query) {
+    auto request = std::make_unique<Request<T>>(&query, this);
+    query.known_as(&request->query);
+    return request;
+  }
+
+  // As many as may be asked now. c-ares may call back at once.
+  void ask() {
+    const bool moves = asked_ < kAtOnce;
+    while (!waiting_.empty() && asked_ < kAtOnce) {
+      Waiting next = std::move(waiting_.front());
+      waiting_.pop_front();
+      ask(next);
+    }
+    if (waiting_.empty()) {
+      patience_.cancel();
+    } else if (moves || !patience_.armed()) {
+      loop_.wheel().arm_in(patience_, kPatience);
+    }
+    arm_timeout();
+  }
+
+  // c-ares holds on to the request from here on.
+  void ask(Waiting& waiting) {
+    const bool wanted =
+        waiting.addresses ? waiting.addresses->query != nullptr : waiting.services->query != nullptr;
+    if (!wanted) return;
+    ++asked_;
+    if (waiting.services) {
+      ares_search(channel_, waiting.name.c_str(), kClassIn, kTypeSrv, &Channel::on_message,
+                  waiting.services.release());
+      return;
+    }
+    ares_addrinfo_hints hints{};
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_flags = ARES_AI_NOSORT;
+    ares_getaddrinfo(channel_, waiting.name.c_str(), nullptr, &hints, &Channel::on_result,
+                     waiting.addresses.release());
+  }
+
+  // Those that were asked have been lost, or nobody answers: no reason for others not to try.
+  void on_patience() {
+    asked_ = 0;
+    ask();
+  }
+
+  void on_answered() {
+    if (asked_ > 0) --asked_;
+  }
+
+  template <typename T>
+  static void finish(const Request<T>& request, std::type_identity_t<Result<T>> result) {
+    if (request.query != nullptr) request.query->finish(std::move(result));
   }
 
   static void on_result(void* argument, int status, int /*timeouts*/, ares_addrinfo* info) {
     const std::unique_ptr<Request<Answer>> request(static_cast<Request<Answer>*>(argument));
-    if (request->query != nullptr) {
-      request->query->finish(status == ARES_SUCCESS && info != nullptr
-                                 ? to_answer(*info, *request->options)
-                                 : Result<Answer>(std::unexpected(resolve_error(status))));
-    }
+    request->channel->on_answered();
+    finish(*request, status == ARES_SUCCESS && info != nullptr
+                         ? to_answer(*info, request->channel->options_)
+                         : Result<Answer>(std::unexpected(resolve_error(status))));
     if (info != nullptr) ares_freeaddrinfo(info);
   }
 
   static void on_message(void* argument, int status, int /*timeouts*/, unsigned char* bytes, int size) {
     const std::unique_ptr<Request<ServiceAnswer>> request(static_cast<Request<ServiceAnswer>*>(argument));
-    if (request->query == nullptr) return;
+    request->channel->on_answered();
     if (status != ARES_SUCCESS || bytes == nullptr) {
-      return request->query->finish(std::unexpected(resolve_error(status)));
+      return finish(*request, std::unexpected(resolve_error(status)));
     }
     auto answer = parse_service_answer({bytes, static_cast<std::size_t>(size)});
-    const ResolverOptions& options = *request->options;
+    const ResolverOptions& options = request->channel->options_;
     if (answer) answer->ttl = std::clamp(answer->ttl, options.min_ttl, options.max_ttl);
-    request->query->finish(std::move(answer));
+    finish(*request, std::move(answer));
   }
 
   static void on_socket_state(void* argument, ares_socket_t fd, int readable, int writable) {
@@ -329,7 +386,7 @@ class Resolver::Channel final {
 
   void process(ares_socket_t readable, ares_socket_t writable) {
     ares_process_fd(channel_, readable, writable);
-    arm_timeout();
+    ask();
   }
 
   void arm_timeout() {
@@ -347,7 +404,10 @@ class Resolver::Channel final {
   ares_channel channel_ = nullptr;
   int status_ = ARES_SUCCESS;
   std::map<ares_socket_t, UvHandle<uv_poll_t>> sockets_;
+  std::deque<Waiting> waiting_;
+  unsigned asked_ = 0;  // by c-ares; not those whose time of patience is over
   MemberTimer<Channel, &Channel::on_timeout> timeout_{*this};
+  MemberTimer<Channel, &Channel::on_patience> patience_{*this};
 };
 
 Resolver::Resolver(Loop& loop, const ResolverOptions& options)

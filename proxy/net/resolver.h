@@ -8,6 +8,9 @@
 // endpoint, and the two addresses of a dual-stack host are not two endpoints; least of all those of
 // "localhost", where an application often listens on 127.0.0.1 only.
 //
+// Of many names at once, 64 are asked for at a time, so that neither servers nor the sockets' buffers lose
+// what they cannot hold; others wait for answers, or 250 ms without any.
+//
 // Thread: the loop's. Owner: whoever looks names up; the loop outlives it, and it outlives its queries.
 #pragma once
 

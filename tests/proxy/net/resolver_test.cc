@@ -273,23 +273,45 @@ TEST_SUITE("resolver") {
     query.reset();
   }
 
-  TEST_CASE("many names are looked up at the same time") {
+  TEST_CASE("a thousand names are looked up together, and each is asked for once") {
+    const auto address = [](int i) {
+      return ip("10.0." + std::to_string(i / 250) + "." + std::to_string(i % 250));
+    };
     DnsServer::Names names;
-    for (int i = 0; i < 100; ++i) {
-      names["n" + std::to_string(i) + ".test"] = name_of({{ip("10.0.2." + std::to_string(i)), 60}});
-    }
+    for (int i = 0; i < 1000; ++i) names["n" + std::to_string(i) + ".test"] = name_of({{address(i), 60}});
     DnsServer server(names);
     TcpWorld world;
     Resolver resolver(world.loop(), ask(server.address()));
-    std::vector<std::unique_ptr<Resolver::Query>> queries;
+    std::vector<std::unique_ptr<Resolver::Query>> queries(1000);
     int correct = 0;
-    for (int i = 0; i < 100; ++i) {
-      queries.push_back(
-          resolver.resolve("n" + std::to_string(i) + ".test.", [&, i](const Result<Answer>& answer) {
-            if (answer && answer->addresses.front() == ip("10.0.2." + std::to_string(i))) ++correct;
-          }));
+    for (int i = 0; i < 1000; ++i) {
+      const std::string name = "n" + std::to_string(i) + ".test.";
+      queries[static_cast<std::size_t>(i)] = resolver.resolve(name, [&, i](const Result<Answer>& answer) {
+        if (answer && answer->addresses.front() == address(i)) ++correct;
+      });
     }
-    CHECK(world.run_until([&] { return correct == 100; }));
+    CHECK(world.run_until([&] { return correct == 1000; }));
+    CHECK(server.udp_queries() == 2000);  // A and AAAA; what is lost is asked for again
+  }
+
+  TEST_CASE("names that nobody answers for hold no other back") {
+    DnsName silent;
+    silent.silent = true;
+    DnsServer::Names names{{"here.test", name_of({{ip("10.0.0.1"), 60}})}};
+    for (int i = 0; i < 200; ++i) names["n" + std::to_string(i) + ".test"] = silent;
+    DnsServer server(names);
+    TcpWorld world;
+    Resolver resolver(world.loop(), ask(server.address()));
+    std::vector<std::unique_ptr<Resolver::Query>> queries(200);
+    int failed = 0;
+    for (int i = 0; i < 200; ++i) {
+      const std::string name = "n" + std::to_string(i) + ".test.";
+      queries[static_cast<std::size_t>(i)] = resolver.resolve(name, [&](const Result<Answer>&) { ++failed; });
+    }
+    queries.resize(100);  // half of them are of no interest any more: they are not asked for
+    CHECK(look_up(world, resolver, "here.test.").value().addresses.front() == ip("10.0.0.1"));
+    CHECK(failed == 0);
+    CHECK(server.udp_queries() == 2 * 101);
   }
 
   TEST_CASE("a resolver may go while it waits") {
