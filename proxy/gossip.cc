@@ -149,11 +149,11 @@ EndpointSource::List Gossip::find(const WantedSettings& wanted) const {
   membership_->each([&](const Member& member) {
     if (&member == &membership_->self()) return;
     if (member.state != State::kAlive && member.state != State::kSuspect) return;
-    const bool elsewhere = set_digest(member.meta).has_value();
+    const bool elsewhere = set_digest(member.meta()).has_value();
     const Tags* set = elsewhere ? sets_.find(member.name) : nullptr;
     // Most of a large pool serve something else; they need not be decoded.
-    if (elsewhere ? set == nullptr : !member.meta.contains(wanted.service)) return;
-    auto service = find_service(set != nullptr ? *set : decode_tags(member.meta), wanted);
+    if (elsewhere ? set == nullptr : !member.meta().contains(wanted.service)) return;
+    auto service = find_service(set != nullptr ? *set : decode_tags(member.meta()), wanted);
     if (!service) return;
     Address address = to_address(member.peer);
     address.set_port(service->port);
@@ -206,7 +206,7 @@ void Gossip::fetch_sets() {
   membership_->each([&](const Member& member) {
     if (&member == &membership_->self()) return;
     if (member.state != State::kAlive && member.state != State::kSuspect) return;
-    if (const auto digest = set_digest(member.meta)) members.push_back({member.name, *digest});
+    if (const auto digest = set_digest(member.meta())) members.push_back({member.name, *digest});
   });
   sets_.update(members, env_.now());
   while (const auto name = sets_.next(env_.now())) {
@@ -510,7 +510,7 @@ MeshView Gossip::view() const {
                             .since = env_.now() - member.since,
                             .incarnation = member.incarnation,
                             .self = &member == &membership_->self(),
-                            .tags = decode_tags(member.meta)});
+                            .tags = decode_tags(member.meta())});
   });
   std::ranges::sort(view.members, {}, &MemberView::name);
   return view;

@@ -20,12 +20,13 @@ std::string_view to_string(Change change) {
   return "?";
 }
 
-Membership::Membership(const Settings& settings, Identity self, const Wire& wire, Effects& effects,
+Membership::Membership(const Settings& settings, const Identity& self, const Wire& wire, Effects& effects,
                        Random& random, TimePoint now)
     : settings_(settings),
       wire_(wire),
       effects_(effects),
       random_(random),
+      self_(&insert(self.name, self.peer, now)),
       now_(now),
       rates_(settings.packets_per_second, random, now) {
   // Members that were started together must not act together.
@@ -37,23 +38,25 @@ Membership::Membership(const Settings& settings, Identity self, const Wire& wire
   next_push_pull_ = staggered(settings.push_pull_interval) + settings.push_pull_interval;
   next_reconnect_ = staggered(settings.reconnect_interval);
 
-  auto record = std::make_unique<Record>();
-  record->name = std::move(self.name);
-  record->peer = self.peer;
-  record->meta = std::move(self.meta);
-  record->versions = self.versions;
-  record->incarnation = 1;
-  record->state = State::kAlive;
-  record->since = now;
-  self_ = record.get();
-  order_.push_back(self_);
-  members_.emplace(self_->name, std::move(record));
+  self_->set_meta(self.meta);
+  self_->versions = self.versions;
+  self_->incarnation = 1;
+  self_->state = State::kAlive;
   pass_on(*self_);
 }
 
-Membership::Record* Membership::lookup(std::string_view name) const {
+Member* Membership::lookup(std::string_view name) const {
   const auto found = members_.find(name);
-  return found == members_.end() ? nullptr : found->second.get();
+  return found == members_.end() ? nullptr : const_cast<Member*>(&*found);
+}
+
+Member& Membership::insert(std::string_view name, const Peer& peer, TimePoint now) {
+  Member member;
+  member.name = name;
+  member.peer = peer;
+  member.since = now;
+  order_.push_back(const_cast<Member*>(&*members_.insert(std::move(member)).first));
+  return *order_.back();
 }
 
 const Member* Membership::find(std::string_view name) const { return lookup(name); }
@@ -117,13 +120,13 @@ void Membership::send(const Peer& to, bool crc, std::string_view message, std::s
   effects_.send(to, datagram_);
 }
 
-void Membership::pass_on(const Record& record) {
+void Membership::pass_on(const Member& record) {
   if (quiet_ && &record != self_) return;
   std::string message;
   encode(Alive{.incarnation = record.incarnation,
                .node = record.name,
                .peer = record.peer,
-               .meta = record.meta,
+               .meta = record.meta(),
                .versions = record.versions},
          message);
   news_.queue(record.name, std::move(message));
@@ -141,10 +144,10 @@ std::string Membership::state(bool join, std::string_view user) const {
                         .user_bytes = static_cast<std::uint32_t>(user.size()),
                         .join = join},
          out);
-  for (const Record* record : order_) {
+  for (const Member* record : order_) {
     encode(NodeState{.name = record->name,
                      .peer = record->peer,
-                     .meta = record->meta,
+                     .meta = record->meta(),
                      .incarnation = record->incarnation,
                      .state = record->state,
                      .versions = record->versions},
@@ -153,9 +156,9 @@ std::string Membership::state(bool join, std::string_view user) const {
   return out.append(user);
 }
 
-void Membership::update(std::string meta, TimePoint now) {
+void Membership::update(std::string_view meta, TimePoint now) {
   now_ = now;
-  self_->meta = std::move(meta);
+  self_->set_meta(meta);
   ++self_->incarnation;
   pass_on(*self_);
 }
@@ -186,7 +189,7 @@ void Membership::on_wakeup(TimePoint now) {
   if (late > settings_.probe_timeout) {
     set_health(1);
     probe_.active = false;
-    for (Record* record : suspects_) record->suspicion->extend(late);
+    for (auto& [name, suspicion] : suspects_) suspicion.extend(late);
     find_next_expiry();
   }
   expire_relays(now);

@@ -24,11 +24,13 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/random.h"
@@ -43,14 +45,20 @@
 
 namespace remora::discovery::swim {
 
+// 80 bytes: what costs most of a large pool, and nearly everything of a simulated one.
 struct Member {
   std::string name;
+  std::unique_ptr<const std::string> said;  // the metadata; null: none
+  TimePoint since;                          // of the state
   Peer peer;
-  std::string meta;
-  Versions versions;
   std::uint32_t incarnation = 0;
+  Versions versions;
   State state = State::kDead;
-  TimePoint since;  // of the state
+
+  std::string_view meta() const { return said ? std::string_view(*said) : std::string_view(); }
+  void set_meta(std::string_view meta) {
+    said = meta.empty() ? nullptr : std::make_unique<const std::string>(meta);
+  }
 };
 
 enum class Change : std::uint8_t {
@@ -107,8 +115,8 @@ class Membership final : private MessageSink {
     Versions versions = {};
   };
 
-  Membership(const Settings& settings, Identity self, const Wire& wire, Effects& effects, Random& random,
-             TimePoint now);
+  Membership(const Settings& settings, const Identity& self, const Wire& wire, Effects& effects,
+             Random& random, TimePoint now);
 
   // What to make of its sender.
   SourceRates::Verdict receive(const Peer& from, std::string_view datagram, TimePoint now);
@@ -130,7 +138,7 @@ class Membership final : private MessageSink {
   void on_stream_refused(std::uint32_t sequence, TimePoint now);
 
   // New metadata of ours, passed on at once.
-  void update(std::string meta, TimePoint now);
+  void update(std::string_view meta, TimePoint now);
   // Says goodbye. The pool has been told once departed() is true; who waits for it sets himself a limit.
   void leave(TimePoint now);
   bool departed() const { return leaving_ && (members_.size() == 1 || !news_.has(self_->name)); }
@@ -142,7 +150,7 @@ class Membership final : private MessageSink {
   // In the order of probing, which is random; includes us.
   template <typename Visit>
   void each(Visit visit) const {
-    for (const Record* record : order_) visit(static_cast<const Member&>(*record));
+    for (const Member* record : order_) visit(*record);
   }
   std::size_t size() const { return order_.size(); }
   // 0: healthy. Each more makes probing slower by one interval.
@@ -151,8 +159,12 @@ class Membership final : private MessageSink {
   const MembershipNumbers& numbers() const { return numbers_; }
 
  private:
-  struct Record : Member {
-    std::unique_ptr<Suspicion> suspicion = nullptr;
+  struct ByName {
+    using is_transparent = void;
+    static std::string_view name(std::string_view name) { return name; }
+    static std::string_view name(const Member& member) { return member.name; }
+    std::size_t operator()(const auto& of) const noexcept { return std::hash<std::string_view>{}(name(of)); }
+    bool operator()(const auto& a, const auto& b) const noexcept { return name(a) == name(b); }
   };
   // The probe under way: a copy, since the member may be forgotten meanwhile.
   struct Probe {
@@ -185,9 +197,10 @@ class Membership final : private MessageSink {
   // membership.cc: life, sending, what comes in
   void on_message(MessageType type, std::string_view body) override;
   void send(const Peer& to, bool crc, std::string_view message, std::string_view second = {});
-  void pass_on(const Record& record);
+  void pass_on(const Member& record);
   void set_health(int change);
-  Record* lookup(std::string_view name) const;
+  // Only the name may not be changed: it is what a member is found by.
+  Member* lookup(std::string_view name) const;
 
   // membership_probe.cc
   void on_ping(const Ping& ping);
@@ -195,23 +208,24 @@ class Membership final : private MessageSink {
   void on_ack(const Ack& ack);
   void on_nack(std::uint32_t sequence);
   void probe_next(TimePoint now);
-  void probe(const Record& target, TimePoint now);
+  void probe(const Member& target, TimePoint now);
   void ask_others();
   void probe_failed(TimePoint now);
   void expire_relays(TimePoint now);
   void reap(TimePoint now);
   template <typename Suits>
-  void pick(std::size_t count, Suits suits, std::vector<Record*>& out);
+  void pick(std::size_t count, Suits suits, std::vector<Member*>& out);
 
   // membership_state.cc
   void on_alive(const Alive& alive, TimePoint now);
   void on_suspect(const Accusation& suspect, TimePoint now);
   void on_dead(const Accusation& dead, TimePoint now);
-  Record& admit(const Alive& alive, TimePoint now);
-  bool may_move(const Record& record, TimePoint now) const;
+  Member& insert(std::string_view name, const Peer& peer, TimePoint now);
+  Member& admit(const Alive& alive, TimePoint now);
+  bool may_move(const Member& record, TimePoint now) const;
   void refute(std::uint32_t accused, std::string_view accuser);
   void expire_suspicions(TimePoint now);
-  void clear_suspicion(Record& record);
+  void clear_suspicion(Member& record);
   void find_next_expiry();
   bool acceptable(const Versions& versions) const;
   bool compatible(const std::vector<NodeState>& nodes) const;
@@ -221,21 +235,21 @@ class Membership final : private MessageSink {
   void schedule_gossip();
   void push_pull(TimePoint now);
   void reconnect(TimePoint now);
-  void lose(const Record& record, TimePoint now);
+  void lose(const Member& record, TimePoint now);
   void find_again(std::string_view name);
 
   Settings settings_;
   const Wire& wire_;
   Effects& effects_;
   Random& random_;
-  std::unordered_map<std::string_view, std::unique_ptr<Record>> members_;  // by their own names
-  std::vector<Record*> order_;
+  std::unordered_set<Member, ByName, ByName> members_;
+  std::vector<Member*> order_;
   std::size_t next_in_order_ = 0;
-  Record* self_ = nullptr;
+  Member* self_ = nullptr;
   Broadcasts news_;
   Probe probe_;
   std::vector<Relay> relays_;
-  std::vector<Record*> suspects_;
+  std::map<std::string_view, Suspicion> suspects_;  // by their own names
   std::vector<Lost> lost_;
   std::uint32_t sequence_ = 0;
   unsigned health_ = 0;
@@ -255,20 +269,20 @@ class Membership final : private MessageSink {
   std::string scratch_;
   std::string datagram_;
   std::vector<std::string_view> parts_;
-  std::vector<Record*> picked_;
+  std::vector<Member*> picked_;
   MembershipNumbers numbers_;
 };
 
 // Up to `count` different members that suit, at random.
 template <typename Suits>
-void Membership::pick(std::size_t count, Suits suits, std::vector<Record*>& out) {
+void Membership::pick(std::size_t count, Suits suits, std::vector<Member*>& out) {
   out.clear();
   const auto size = static_cast<std::uint32_t>(order_.size());
   // In a small pool draws would miss the few that suit: there, all are looked at from a random place on.
   const bool small = size < 8 * count;
   const std::uint32_t start = random_.below(size);
   for (std::uint32_t draw = 0; draw < (small ? size : 3 * size) && out.size() < count; ++draw) {
-    Record* record = order_[small ? (start + draw) % size : random_.below(size)];
+    Member* record = order_[small ? (start + draw) % size : random_.below(size)];
     if (record == self_ || !suits(*record)) continue;
     if (std::find(out.begin(), out.end(), record) == out.end()) out.push_back(record);
   }

@@ -15,16 +15,16 @@ void Membership::schedule_gossip() {
 }
 
 void Membership::gossip(TimePoint now) {
-  const auto listens = [&](const Record& record) {
+  const auto listens = [&](const Member& record) {
     if (record.state == State::kDead) return now - record.since < settings_.gossip_to_dead;
     return record.state != State::kLeft;
   };
   pick(settings_.gossip_nodes, listens, picked_);
   // The suspect and the dead hear what is said of them; in a small pool what is spent on them would be
   // missing where it matters.
-  const auto well = [](const Record* record) { return record->state == State::kAlive; };
+  const auto well = [](const Member* record) { return record->state == State::kAlive; };
   const bool some_well = std::ranges::any_of(picked_, well);
-  for (const Record* record : picked_) {
+  for (const Member* record : picked_) {
     if (news_.empty()) break;
     parts_.clear();
     const bool counts = well(record) || !some_well;
@@ -44,11 +44,11 @@ void Membership::gossip(TimePoint now) {
 void Membership::push_pull(TimePoint now) {
   next_push_pull_ = now + push_pull_every(settings_, size());
   if (leaving_) return;
-  pick(1, [](const Record& record) { return record.state == State::kAlive; }, picked_);
+  pick(1, [](const Member& record) { return record.state == State::kAlive; }, picked_);
   if (!picked_.empty()) effects_.exchange(picked_.front()->peer, false);
 }
 
-void Membership::lose(const Record& record, TimePoint now) {
+void Membership::lose(const Member& record, TimePoint now) {
   find_again(record.name);
   if (lost_.size() == kLost) lost_.erase(lost_.begin());
   lost_.push_back({.name = record.name, .peer = record.peer, .since = now});
@@ -63,7 +63,7 @@ void Membership::reconnect(TimePoint now) {
   std::erase_if(lost_, [&](const Lost& lost) { return now - lost.since > settings_.reconnect_timeout; });
   if (lost_.empty() || leaving_) return;
   // All members together dial about as often as there are lost ones, however many members there are.
-  const auto alive = std::ranges::count(order_, State::kAlive, &Record::state);
+  const auto alive = std::ranges::count(order_, State::kAlive, &Member::state);
   if (random_.unit() * static_cast<double>(alive) >= static_cast<double>(lost_.size())) return;
   effects_.exchange(lost_[random_.below(static_cast<std::uint32_t>(lost_.size()))].peer, true);
 }

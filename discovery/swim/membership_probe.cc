@@ -95,13 +95,13 @@ void Membership::probe_next(TimePoint now) {
       std::shuffle(order_.begin(), order_.end(), random_);
       next_in_order_ = 0;
     }
-    const Record& record = *order_[next_in_order_++];
+    const Member& record = *order_[next_in_order_++];
     if (&record == self_ || record.state == State::kDead || record.state == State::kLeft) continue;
     return probe(record, now);
   }
 }
 
-void Membership::probe(const Record& target, TimePoint now) {
+void Membership::probe(const Member& target, TimePoint now) {
   ++numbers_.probes;
   probe_ = {.name = target.name,
             .peer = target.peer,
@@ -125,11 +125,11 @@ void Membership::probe(const Record& target, TimePoint now) {
 
 void Membership::ask_others() {
   probe_.others_asked = true;
-  const Record* target = lookup(probe_.name);
+  const Member* target = lookup(probe_.name);
   pick(
       settings_.indirect_checks,
-      [&](const Record& record) { return &record != target && record.state == State::kAlive; }, picked_);
-  for (const Record* helper : picked_) {
+      [&](const Member& record) { return &record != target && record.state == State::kAlive; }, picked_);
+  for (const Member* helper : picked_) {
     const bool nack = helper->versions.most_protocol() >= kSpeaksNack;
     if (nack) ++probe_.nacks_expected;
     scratch_.clear();
@@ -158,18 +158,18 @@ void Membership::probe_failed(TimePoint now) {
   if (!probe_.stream_refused) {
     set_health(probe_.nacks_expected > 0 ? static_cast<int>(probe_.nacks_expected - probe_.nacks) : 1);
   }
-  const Record* target = lookup(probe_.name);
+  const Member* target = lookup(probe_.name);
   if (target == nullptr) return;
   const std::string name = probe_.name;
   on_suspect({.incarnation = target->incarnation, .node = name, .from = self_->name}, now);
 }
 
 void Membership::reap(TimePoint now) {
-  std::erase_if(order_, [&](const Record* record) {
+  std::erase_if(order_, [&](const Member* record) {
     const bool gone = record->state == State::kDead || record->state == State::kLeft;
     if (!gone || record == self_ || now - record->since <= settings_.gossip_to_dead) return false;
     effects_.on_change(*record, Change::kForgotten, {});
-    members_.erase(members_.find(record->name));
+    members_.erase(members_.find(std::string_view(record->name)));
     return true;
   });
 }

@@ -36,13 +36,13 @@ bool Membership::compatible(const std::vector<NodeState>& nodes) const {
   for (const NodeState& node : nodes) {
     if (node.state == State::kAlive) narrow(node.versions);
   }
-  for (const Record* record : order_) {
+  for (const Member* record : order_) {
     if (record->state == State::kAlive) narrow(record->versions);
   }
   return std::ranges::all_of(
              nodes,
              [&](const NodeState& node) { return node.state != State::kAlive || inside(node.versions); }) &&
-         std::ranges::all_of(order_, [&](const Record* record) {
+         std::ranges::all_of(order_, [&](const Member* record) {
            return record->state != State::kAlive || inside(record->versions);
          });
 }
@@ -75,28 +75,22 @@ bool Membership::merge(const std::vector<NodeState>& nodes, TimePoint now) {
   return true;
 }
 
-bool Membership::may_move(const Record& record, TimePoint now) const {
+bool Membership::may_move(const Member& record, TimePoint now) const {
   if (record.state == State::kLeft) return true;
   return record.state == State::kDead && settings_.dead_reclaim > Duration::zero() &&
          now - record.since >= settings_.dead_reclaim;
 }
 
-Membership::Record& Membership::admit(const Alive& alive, TimePoint now) {
-  auto owned = std::make_unique<Record>();
-  Record& record = *owned;
-  record.name = alive.node;
-  record.peer = alive.peer;
-  record.since = now;
-  members_.emplace(record.name, std::move(owned));
+Member& Membership::admit(const Alive& alive, TimePoint now) {
+  Member& record = insert(alive.node, alive.peer, now);
   // At a random place, so that those who join together are not probed together.
-  order_.push_back(&record);
   std::swap(order_[random_.below(static_cast<std::uint32_t>(order_.size()))], order_.back());
   return record;
 }
 
 void Membership::on_alive(const Alive& alive, TimePoint now) {
   if (!acceptable(alive.versions) || alive.peer.port == 0) return;
-  Record* record = lookup(alive.node);
+  Member* record = lookup(alive.node);
   if (record == self_ && leaving_) return;
   bool moved = false;
   const bool known = record != nullptr;
@@ -110,7 +104,7 @@ void Membership::on_alive(const Alive& alive, TimePoint now) {
     moved = true;
   }
   if (record == self_) {
-    const bool same = alive.incarnation == record->incarnation && alive.meta == record->meta &&
+    const bool same = alive.incarnation == record->incarnation && alive.meta == record->meta() &&
                       alive.versions == record->versions;
     // Our own past, or the pool remembers an incarnation of a former life: be newer than that.
     if (alive.incarnation >= record->incarnation && !same) refute(alive.incarnation, {});
@@ -120,10 +114,10 @@ void Membership::on_alive(const Alive& alive, TimePoint now) {
 
   clear_suspicion(*record);
   const State before = std::exchange(record->state, State::kAlive);
-  const bool changed = moved || record->meta != alive.meta;
+  const bool changed = moved || record->meta() != alive.meta;
   record->incarnation = alive.incarnation;
   record->peer = alive.peer;
-  record->meta = alive.meta;
+  if (changed || !known) record->set_meta(alive.meta);
   record->versions = alive.versions;
   if (before != State::kAlive) record->since = now;
   pass_on(*record);
@@ -137,7 +131,7 @@ void Membership::on_alive(const Alive& alive, TimePoint now) {
 }
 
 void Membership::on_suspect(const Accusation& suspect, TimePoint now) {
-  Record* record = lookup(suspect.node);
+  Member* record = lookup(suspect.node);
   if (record == nullptr || suspect.incarnation < record->incarnation) return;
   const auto tell = [&] {
     std::string message;
@@ -145,8 +139,8 @@ void Membership::on_suspect(const Accusation& suspect, TimePoint now) {
     news_.queue(record->name, std::move(message));
     schedule_gossip();
   };
-  if (record->suspicion) {
-    if (!record->suspicion->confirm(suspect.from)) return;
+  if (record->state == State::kSuspect) {
+    if (!suspects_.at(record->name).confirm(suspect.from)) return;
     tell();
     find_next_expiry();
     return;
@@ -158,15 +152,15 @@ void Membership::on_suspect(const Accusation& suspect, TimePoint now) {
   record->state = State::kSuspect;
   record->since = now;
   const Duration least = suspicion_least(settings_, size());
-  record->suspicion = std::make_unique<Suspicion>(suspicion_confirmations(settings_, size()), least,
-                                                  least * settings_.suspicion_max_mult, suspect.from, now);
-  suspects_.push_back(record);
-  next_expiry_ = std::min(next_expiry_, record->suspicion->deadline());
+  const Suspicion suspicion(suspicion_confirmations(settings_, size()), least,
+                            least * settings_.suspicion_max_mult, suspect.from, now);
+  next_expiry_ = std::min(next_expiry_, suspicion.deadline());
+  suspects_.emplace(record->name, suspicion);
   effects_.on_change(*record, Change::kSuspected, suspect.from);
 }
 
 void Membership::on_dead(const Accusation& dead, TimePoint now) {
-  Record* record = lookup(dead.node);
+  Member* record = lookup(dead.node);
   if (record == nullptr || dead.incarnation < record->incarnation) return;
   if (record->state == State::kDead || record->state == State::kLeft) return;
   if (record == self_ && !leaving_) return refute(dead.incarnation, dead.from);
@@ -192,24 +186,24 @@ void Membership::refute(std::uint32_t accused, std::string_view accuser) {
   effects_.on_change(*self_, Change::kRefuted, accuser);
 }
 
-void Membership::clear_suspicion(Record& record) {
-  if (!record.suspicion) return;
-  record.suspicion.reset();
-  std::erase(suspects_, &record);
-  find_next_expiry();
+void Membership::clear_suspicion(Member& record) {
+  if (suspects_.erase(record.name) != 0) find_next_expiry();
 }
 
 void Membership::find_next_expiry() {
   next_expiry_ = TimePoint::max();
-  for (const Record* record : suspects_) next_expiry_ = std::min(next_expiry_, record->suspicion->deadline());
+  for (const auto& [name, suspicion] : suspects_) {
+    next_expiry_ = std::min(next_expiry_, suspicion.deadline());
+  }
 }
 
 void Membership::expire_suspicions(TimePoint now) {
-  const std::vector<Record*> suspects = suspects_;
-  for (const Record* record : suspects) {
-    if (record->suspicion->deadline() > now) continue;
-    const std::string name = record->name;
-    on_dead({.incarnation = record->incarnation, .node = name, .from = self_->name}, now);
+  std::vector<const Member*> expired;
+  for (const auto& [name, suspicion] : suspects_) {
+    if (suspicion.deadline() <= now) expired.push_back(lookup(name));
+  }
+  for (const Member* member : expired) {
+    on_dead({.incarnation = member->incarnation, .node = member->name, .from = self_->name}, now);
   }
   find_next_expiry();
 }

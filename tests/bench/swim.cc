@@ -1,9 +1,11 @@
 // The figures of docs/swim.md: gossip pools in virtual time, printed as the page's tables.
 //
-//   build/release/bench_swim            up to 1,000 members; a minute or so
-//   build/release/bench_swim --long     2,000 and 4,000 as well; some 4 GB
+//   build/release/bench_swim              up to 1,000 members; a minute or so
+//   build/release/bench_swim --long       2,000, 4,000 and 10,000 as well; some 13 GB
+//   build/release/bench_swim 10000 [1]    that row of the first table alone, of so many runs
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -176,17 +178,25 @@ void partitions() {
 
 int main(int count, char** arguments) {
   using namespace remora::discovery::swim::test;
+  const bool longer = count > 1 && std::strcmp(arguments[1], "--long") == 0;
   std::puts(
       "| members | runs | first suspicion, s: median / 95 % | all suspect: median / most | first declares "
       "dead | all know: median / most "
       "| complete | "
       "datagrams/s | bytes/s |\n|---|---|---|---|---|---|---|---|---|");
+  if (count > 1 && !longer) {
+    const auto members = std::strtoul(arguments[1], nullptr, 10);
+    if (members < 2) return 2;
+    detection(members, count > 2 ? std::atoi(arguments[2]) : 1);
+    return 0;
+  }
   for (const std::size_t members : {5U, 10U, 50U, 100U}) detection(members, 50);
   detection(500, 20);
   detection(1000, 10);
-  if (count > 1 && std::strcmp(arguments[1], "--long") == 0) {
+  if (longer) {
     detection(2000, 5);
     detection(4000, 3);
+    detection(10000, 3);
   }
   lifeguard();
   loss();

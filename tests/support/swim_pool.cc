@@ -40,6 +40,7 @@ class SwimPool::Node final : public Effects {
     stream(to, Kind::kRequest, pool_.keep(membership.state(join)), 0);
   }
   void on_change(const Member& member, Change change, std::string_view) override {
+    if (pool_.introducing_) return;
     pool_.seen_.push_back({.at = pool_.now_,
                            .observer = self_,
                            .subject = static_cast<std::uint32_t>(index(member.peer)),
@@ -93,8 +94,9 @@ SwimPool::SwimPool(Options options)
     everybody[i].peer = peer(i);
     everybody[i].incarnation = 1;
   }
+  introducing_ = true;
   for (auto& node : members_) node->membership.merge(everybody, now_);
-  seen_.clear();
+  introducing_ = false;
 }
 
 SwimPool::~SwimPool() = default;

@@ -108,6 +108,7 @@ class SwimPool final {
   std::vector<std::uint32_t> free_slots_;
   std::vector<unsigned> groups_;
   std::vector<std::pair<std::size_t, std::size_t>> cuts_;
+  bool introducing_ = false;  // that everybody joins is not worth remembering
   std::vector<Seen> seen_;
   std::uint64_t order_ = 0;
   std::uint64_t datagrams_ = 0;

@@ -71,7 +71,7 @@ TEST_CASE("swim: what the pool remembers of our former life is outdone") {
       {.name = "self", .peer = peer(1), .meta = "old", .incarnation = 5, .versions = {}}};
   CHECK(rig.membership.merge(nodes, rig.now));
   CHECK(rig.membership.self().incarnation == 6);
-  CHECK(rig.membership.self().meta.empty());
+  CHECK(rig.membership.self().meta().empty());
 }
 
 TEST_CASE(
