@@ -78,7 +78,9 @@ static_assert(kNames[static_cast<std::size_t>(FieldId::kXRemoraFlag)].name == "X
 // Where a name's id is, if it is one of ours: no two of them share a place.
 constexpr std::size_t kPlaces = 256;
 constexpr std::size_t place_of(std::string_view name, std::size_t factor) {
-  const auto folded = [name](std::size_t i) { return static_cast<unsigned char>(name[i]) | 0x20U; };
+  const auto folded = [name](std::size_t i) {
+    return std::size_t{static_cast<unsigned char>(name[i])} | 0x20U;
+  };
   return (folded(0) * factor + folded(name.size() - 1) * 5U + folded(name.size() / 2) + name.size() * 11U) %
          kPlaces;
 }

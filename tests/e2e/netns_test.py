@@ -152,8 +152,6 @@ def prepare():
     for tool in ("ip", "nsenter", "nft"):
         if shutil.which(tool) is None:
             return f"there is no {tool}"
-    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
-        return "there is no /dev/net/tun"
     if why := new_network():
         return f"no network namespace: {why}"
     try:
@@ -243,6 +241,10 @@ class Namespaces(TestCase):
                             f"add rule inet t in ip saddr != {NET}254 numgen random mod 10 < 1 drop")
 
     def make_late(self, hosts):
+        """None where there is no /dev/net/tun: then no packet is late, and the rest is as it is."""
+        if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+            print("no packet is late: there is no /dev/net/tun")
+            return None
         slow = SlowNetwork(self, hosts)
         begun = time.monotonic()
         hosts[0].ask(1)
@@ -286,17 +288,18 @@ class Namespaces(TestCase):
         self.some_probes_later(hosts[0], 10)
         self.assertEqual(failures, self.failures(hosts))
         hosts[0].ask()
-        self.assertGreater(slow.carried, 100)
+        if slow:
+            self.assertGreater(slow.carried, 100)
 
     def partitions_drawn_at_random(self):
         draw = random.Random(SEED)
         hosts = [Host(self, number) for number in HOSTS]
         self.all_find(hosts, set(HOSTS))
-        end, rounds, slow = time.monotonic() + SECONDS, 0, None
+        end, rounds, late, slow = time.monotonic() + SECONDS, 0, False, None
         while time.monotonic() < end:
             rounds += 1
-            if slow is None and time.monotonic() > end - SECONDS / 2:
-                slow = self.make_late(hosts)
+            if not late and time.monotonic() > end - SECONDS / 2:
+                late, slow = True, self.make_late(hosts)
             draw.shuffle(hosts)
             size = draw.choice((1, 2))
             few, many = hosts[:size], hosts[size:]
@@ -319,7 +322,7 @@ class Namespaces(TestCase):
                 else:
                     cut(few, many, change="del")
                 self.all_find(hosts, set(HOSTS))
-        print(f"{rounds} partitions in {SECONDS:.0f} s, seed {SEED}, {slow.carried} packets late")
+        print(f"{rounds} partitions in {SECONDS:.0f} s, seed {SEED}, {slow.carried if slow else 0} packets late")
 
     if SECONDS:
         test_partitions_drawn_at_random = partitions_drawn_at_random
