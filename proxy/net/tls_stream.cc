@@ -478,7 +478,8 @@ bool TlsStream::send_last(std::span<const std::string_view> pieces) {
   if (state_ != State::kOpen || !early_.empty() || end_asked_) return send(pieces);
   encrypt(pieces);
   if (state_ == State::kOpen) end();
-  return true;
+  told_full_ = told_full_ || full_;
+  return !told_full_;
 }
 
 // Small pieces share a record; what is large is not copied for it.
