@@ -80,6 +80,10 @@ Progress StreamReader::inflate() {
   MsgpackReader in(rest().substr(1));
   const std::optional<std::string_view> lzw = decode_compressed(in);
   if (!lzw) return in.truncated() && in.position() < kHead ? more() : bad(Drop::kMalformed);
+  // What would be refused if it came in pieces is refused whole, too.
+  const bool long_one_last = !lzw->empty() && lzw->data() < rest().data() + 1 + kHead &&
+                             lzw->data() + lzw->size() == rest().data() + 1 + in.position();
+  if (in.position() > kHead && !long_one_last) return bad(Drop::kMalformed);
   std::optional<std::string> plain = lzw_inflate(*lzw, kStream);
   if (!plain) return bad(Drop::kTooMuch);
   plain_ = *std::move(plain);
@@ -103,6 +107,7 @@ Progress StreamReader::read_message() {
     case MessageType::kPing:
     case MessageType::kAck:
       if (!in.skip()) return incomplete(in, 1);
+      if (in.position() > kNode) return bad(Drop::kMalformed);
       if (message_.type == MessageType::kPing) {
         const std::optional<Ping> ping = decode_ping(body);
         if (!ping) return bad(Drop::kMalformed);
@@ -116,6 +121,7 @@ Progress StreamReader::read_message() {
     case MessageType::kError: {
       const std::optional<std::string_view> text = decode_error(in);
       if (!text) return incomplete(in, 1);
+      if (in.position() > kNode) return bad(Drop::kMalformed);
       message_.bytes = *text;
       return done();
     }
@@ -130,6 +136,7 @@ Progress StreamReader::read_user() {
   MsgpackReader in(body);
   const std::optional<std::uint32_t> size = decode_user_header(in);
   if (!size) return incomplete(in, 1);
+  if (in.position() > kNode) return bad(Drop::kMalformed);
   if (*size > kStream) return bad(Drop::kTooMuch);
   if (body.size() - in.position() < *size) return more();
   message_.bytes = body.substr(in.position(), *size);
@@ -142,6 +149,7 @@ Progress StreamReader::read_push_pull() {
     MsgpackReader in(body);
     header_ = decode_push_pull_header(in);
     if (!header_) return incomplete(in, 1);
+    if (in.position() > kNode) return bad(Drop::kMalformed);
     if (header_->nodes > kNodes || header_->user_bytes > kStream) return bad(Drop::kTooMuch);
     nodes_left_ = header_->nodes;
     scanned_ = in.position();

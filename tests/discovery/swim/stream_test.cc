@@ -61,6 +61,47 @@ TEST_CASE("swim: a push/pull comes through label, seal and compression in pieces
   }
 }
 
+TEST_CASE("swim: what is refused in pieces is refused whole") {
+  const Keyring keys;
+  const Wire wire({.label = "", .compress_streams = false}, keys);
+  const auto verdicts = [&](std::string_view bytes) {
+    std::vector<Progress> all;
+    for (const std::size_t step : {1U, 7U, 500U, 1000000U}) {
+      StreamReader reader(wire, true);
+      all.push_back(feed(reader, bytes, step));
+    }
+    return all;
+  };
+  const std::vector<Progress> bad(4, Progress::kBad);
+  const std::vector<Progress> done(4, Progress::kDone);
+  const auto raw16 = [](std::size_t size) {
+    return std::string{'\xda', static_cast<char>(size >> 8U), static_cast<char>(size)} +
+           std::string(size, 'x');
+  };
+  // The long field is to be the last of a compressed message, and near its beginning.
+  const std::string lzw = lzw_deflate(push_pull(30, "user state"));
+  const std::string buf =
+      "\xa3"
+      "Buf\xda" +
+      std::string{static_cast<char>(lzw.size() >> 8U), static_cast<char>(lzw.size())} + lzw;
+  const std::string algo = std::string(
+                               "\xa4"
+                               "Algo") +
+                           '\0';
+  REQUIRE(lzw.size() > 100);
+  CHECK(verdicts("\x09\x82" + algo + buf) == done);
+  CHECK(verdicts("\x09\x82" + buf + algo) == bad);
+  CHECK(verdicts("\x09\x83" + algo + "\xa1x" + raw16(100) + buf) == bad);
+  // What is not compressed has a bound for its map.
+  const char error = static_cast<char>(MessageType::kError);
+  CHECK(verdicts(error + ("\x81\xa5"
+                          "Error" +
+                          raw16(StreamReader::kNode - 20))) == done);
+  CHECK(verdicts(error + ("\x81\xa5"
+                          "Error" +
+                          raw16(StreamReader::kNode + 20))) == bad);
+}
+
 TEST_CASE("swim: a stream of another pool is refused, with the reason") {
   Keyring none;
   Keyring keys;
