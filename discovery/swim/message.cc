@@ -208,15 +208,16 @@ std::optional<PushPullHeader> decode_push_pull_header(MsgpackReader& in) {
   return good ? std::optional(header) : std::nullopt;
 }
 
-std::optional<std::string_view> decode_compressed(MsgpackReader& in) {
+std::optional<std::uint32_t> decode_compressed_header(MsgpackReader& in) {
   std::uint32_t algorithm = 0;
-  std::string_view lzw;
+  std::optional<std::uint32_t> bytes;
   const bool good = fields(in, [&](std::string_view key) {
+    if (bytes) return false;
     if (key == "Algo") return number(in, algorithm);
-    if (key == "Buf") return in.raw(lzw);
+    if (key == "Buf") return in.raw_size(bytes.emplace());
     return in.skip();
   });
-  return good && algorithm == 0 ? std::optional(lzw) : std::nullopt;
+  return good && algorithm == 0 ? bytes : std::nullopt;
 }
 
 std::optional<std::uint32_t> decode_user_header(MsgpackReader& in) {

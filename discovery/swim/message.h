@@ -125,8 +125,8 @@ std::optional<Alive> decode_alive(std::string_view body);
 // For streams, where nothing says how long the message is: the reader tells whether more bytes are needed.
 std::optional<NodeState> decode_node_state(MsgpackReader& in);
 std::optional<PushPullHeader> decode_push_pull_header(MsgpackReader& in);
-std::optional<std::string_view> decode_compressed(MsgpackReader& in);  // the LZW bytes
-std::optional<std::uint32_t> decode_user_header(MsgpackReader& in);    // bytes that follow
+std::optional<std::uint32_t> decode_compressed_header(MsgpackReader& in);  // LZW bytes that follow
+std::optional<std::uint32_t> decode_user_header(MsgpackReader& in);        // bytes that follow
 std::optional<std::string_view> decode_error(MsgpackReader& in);
 
 // Append the type byte and the body.

@@ -3,6 +3,7 @@
 namespace remora::discovery::swim {
 
 bool MsgpackReader::take(std::size_t size, std::string_view& out) {
+  if (size > limit_ - position_) return false;
   if (bytes_.size() - position_ < size) {
     truncated_ = true;
     return false;
@@ -37,21 +38,32 @@ bool MsgpackReader::map(std::uint32_t& entries) {
   return true;
 }
 
-bool MsgpackReader::raw(std::string_view& value) {
-  std::uint64_t type = 0;
-  std::uint64_t size = 0;
-  if (!big_endian(1, type)) return false;
-  if (type >= 0xa0 && type <= 0xbf) return take(type & 0x1fU, value);
-  switch (type) {
-    case 0xc0: value = {}; return true;
-    case 0xc4:
-    case 0xd9: return big_endian(1, size) && take(size, value);
-    case 0xc5:
-    case 0xda: return big_endian(2, size) && take(size, value);
-    case 0xc6:
-    case 0xdb: return big_endian(4, size) && take(size, value);
-    default: return false;
+bool MsgpackReader::raw_size(std::uint32_t& size) {
+  std::uint64_t value = 0;
+  if (!big_endian(1, value)) return false;
+  if (value >= 0xa0 && value <= 0xbf) {
+    value &= 0x1fU;
+  } else {
+    unsigned digits = 0;
+    switch (value) {
+      case 0xc0: break;
+      case 0xc4:
+      case 0xd9: digits = 1; break;
+      case 0xc5:
+      case 0xda: digits = 2; break;
+      case 0xc6:
+      case 0xdb: digits = 4; break;
+      default: return false;
+    }
+    if (!big_endian(digits, value)) return false;
   }
+  size = static_cast<std::uint32_t>(value);
+  return true;
+}
+
+bool MsgpackReader::raw(std::string_view& value) {
+  std::uint32_t size = 0;
+  return raw_size(size) && take(size, value);
 }
 
 bool MsgpackReader::integer(std::uint64_t& value) {

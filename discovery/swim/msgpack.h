@@ -21,12 +21,16 @@ class MsgpackReader final {
   // Nesting beyond this is refused; memberlist's own messages nest once.
   static constexpr unsigned kDepth = 16;
 
-  explicit MsgpackReader(std::string_view bytes) : bytes_(bytes) {}
+  // What would end beyond `limit` bytes is refused as soon as it says so, whether the bytes are there or not:
+  // so the verdict on bytes that come in pieces is that on all of them.
+  explicit MsgpackReader(std::string_view bytes, std::size_t limit = std::string_view::npos)
+      : bytes_(bytes), limit_(limit) {}
 
   // Each reads one value and returns true, or returns false and reads no more: `truncated` tells whether more
   // bytes could make it whole. nil reads as zero, false and empty.
   bool map(std::uint32_t& entries);
   bool raw(std::string_view& value);
+  bool raw_size(std::uint32_t& size);  // only how many bytes it has, which follow at position()
   bool integer(std::uint64_t& value);  // a negative one is refused
   bool boolean(bool& value);
   bool skip();
@@ -42,6 +46,7 @@ class MsgpackReader final {
   bool skip_sized(unsigned size_bytes, std::uint64_t extra);
 
   std::string_view bytes_;
+  std::size_t limit_;
   std::size_t position_ = 0;
   bool truncated_ = false;
 };

@@ -16,9 +16,10 @@ Progress StreamReader::bad(Drop drop) {
 
 Progress StreamReader::feed(std::string_view bytes) {
   if (progress_ != Progress::kMore) return progress_;
-  if (plain_.size() + bytes.size() > kStream) return bad(Drop::kTooMuch);
-  plain_.append(bytes);
-  return advance();
+  const std::size_t room = kStream - std::min(kStream, plain_.size());
+  plain_.append(bytes.substr(0, room));
+  if (advance() == Progress::kMore && bytes.size() > room) return bad(Drop::kTooMuch);
+  return progress_;
 }
 
 Progress StreamReader::advance() {
@@ -75,16 +76,13 @@ Progress StreamReader::unseal() {
 }
 
 Progress StreamReader::inflate() {
-  // The map has two short fields and one long: if it is cut off elsewhere, it is none of a peer's.
-  constexpr std::size_t kHead = 64;
-  MsgpackReader in(rest().substr(1));
-  const std::optional<std::string_view> lzw = decode_compressed(in);
-  if (!lzw) return in.truncated() && in.position() < kHead ? more() : bad(Drop::kMalformed);
-  // What would be refused if it came in pieces is refused whole, too.
-  const bool long_one_last = !lzw->empty() && lzw->data() < rest().data() + 1 + kHead &&
-                             lzw->data() + lzw->size() == rest().data() + 1 + in.position();
-  if (in.position() > kHead && !long_one_last) return bad(Drop::kMalformed);
-  std::optional<std::string> plain = lzw_inflate(*lzw, kStream);
+  const std::string_view body = rest().substr(1);
+  MsgpackReader in(body, kNode);
+  const std::optional<std::uint32_t> size = decode_compressed_header(in);
+  if (!size) return unread(in);
+  if (*size > kStream) return bad(Drop::kTooMuch);
+  if (body.size() - in.position() < *size) return more();
+  std::optional<std::string> plain = lzw_inflate(body.substr(in.position(), *size), kStream);
   if (!plain) return bad(Drop::kTooMuch);
   plain_ = *std::move(plain);
   start_ = 0;
@@ -93,50 +91,44 @@ Progress StreamReader::inflate() {
   return Progress::kMore;
 }
 
-Progress StreamReader::incomplete(const MsgpackReader& in, std::size_t begun) {
-  const bool may_come = in.truncated() && rest().size() - begun <= kNode;
-  return may_come ? more() : bad(Drop::kMalformed);
-}
-
 Progress StreamReader::read_message() {
   if (rest().empty()) return more();
   message_.type = static_cast<MessageType>(rest().front());
-  const std::string_view body = rest().substr(1);
-  MsgpackReader in(body);
   switch (message_.type) {
     case MessageType::kPing:
-    case MessageType::kAck:
-      if (!in.skip()) return incomplete(in, 1);
-      if (in.position() > kNode) return bad(Drop::kMalformed);
-      if (message_.type == MessageType::kPing) {
-        const std::optional<Ping> ping = decode_ping(body);
-        if (!ping) return bad(Drop::kMalformed);
-        message_.ping = *ping;
-      } else {
-        const std::optional<Ack> ack = decode_ack(body);
-        if (!ack) return bad(Drop::kMalformed);
-        message_.ack = *ack;
-      }
-      return done();
-    case MessageType::kError: {
-      const std::optional<std::string_view> text = decode_error(in);
-      if (!text) return incomplete(in, 1);
-      if (in.position() > kNode) return bad(Drop::kMalformed);
-      message_.bytes = *text;
-      return done();
-    }
+    case MessageType::kAck: return read_ping();
+    case MessageType::kError: return read_error();
     case MessageType::kUser: return read_user();
     case MessageType::kPushPull: return read_push_pull();
     default: return bad(Drop::kMalformed);
   }
 }
 
+Progress StreamReader::read_ping() {
+  const std::string_view body = rest().substr(1);
+  MsgpackReader in(body, kNode);
+  if (!in.skip()) return unread(in);
+  const std::optional<Ping> ping = message_.type == MessageType::kPing ? decode_ping(body) : std::nullopt;
+  const std::optional<Ack> ack = message_.type == MessageType::kAck ? decode_ack(body) : std::nullopt;
+  if (!ping && !ack) return bad(Drop::kMalformed);
+  message_.ping = ping.value_or(Ping());
+  message_.ack = ack.value_or(Ack());
+  return done();
+}
+
+Progress StreamReader::read_error() {
+  MsgpackReader in(rest().substr(1), kNode);
+  const std::optional<std::string_view> text = decode_error(in);
+  if (!text) return unread(in);
+  message_.bytes = *text;
+  return done();
+}
+
 Progress StreamReader::read_user() {
   const std::string_view body = rest().substr(1);
-  MsgpackReader in(body);
+  MsgpackReader in(body, kNode);
   const std::optional<std::uint32_t> size = decode_user_header(in);
-  if (!size) return incomplete(in, 1);
-  if (in.position() > kNode) return bad(Drop::kMalformed);
+  if (!size) return unread(in);
   if (*size > kStream) return bad(Drop::kTooMuch);
   if (body.size() - in.position() < *size) return more();
   message_.bytes = body.substr(in.position(), *size);
@@ -146,18 +138,16 @@ Progress StreamReader::read_user() {
 Progress StreamReader::read_push_pull() {
   const std::string_view body = rest().substr(1);
   if (!header_) {
-    MsgpackReader in(body);
+    MsgpackReader in(body, kNode);
     header_ = decode_push_pull_header(in);
-    if (!header_) return incomplete(in, 1);
-    if (in.position() > kNode) return bad(Drop::kMalformed);
+    if (!header_) return unread(in);
     if (header_->nodes > kNodes || header_->user_bytes > kStream) return bad(Drop::kTooMuch);
     nodes_left_ = header_->nodes;
     scanned_ = in.position();
   }
   for (; nodes_left_ > 0; --nodes_left_) {
-    MsgpackReader in(body.substr(scanned_));
-    if (!in.skip()) return incomplete(in, 1 + scanned_);
-    if (in.position() > kNode) return bad(Drop::kMalformed);
+    MsgpackReader in(body.substr(scanned_), kNode);
+    if (!in.skip()) return unread(in);
     scanned_ += in.position();
   }
   if (body.size() - scanned_ < header_->user_bytes) return more();

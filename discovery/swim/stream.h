@@ -3,8 +3,11 @@
 // for our answer: the end is where the message is complete.
 //
 // Bounds: kStream bytes taken from the connection, and as many inflated; kNodes members in a push/pull; kNode
-// bytes for one of them. Nothing is allocated by a count that a peer claims. How many connections there are
-// is the driver's to bound, and how long they last.
+// bytes for one of them, and for any other map. Nothing is allocated by a count that a peer claims. How many
+// connections there are is the driver's to bound, and how long they last.
+//
+// The verdict does not depend on how the bytes are cut into pieces: each part is read by a MsgpackReader with
+// its bound, which waits for what is missing and refuses what would be too long, and the rest is counted.
 //
 // Thread: the control thread. One reader per connection; what message() returns points into the reader.
 #pragma once
@@ -58,9 +61,11 @@ class StreamReader final {
   Progress read_message();
   Progress read_push_pull();
   Progress read_nodes(std::string_view state);
+  Progress read_ping();
+  Progress read_error();
   Progress read_user();
-  // A field of the message was not there: more may come, unless it is longer than it may be.
-  Progress incomplete(const MsgpackReader& in, std::size_t begun);
+  // What to make of a part that could not be read.
+  Progress unread(const MsgpackReader& in) { return in.truncated() ? more() : bad(Drop::kMalformed); }
 
   const Wire& wire_;
   std::string plain_;        // what has come; once unsealed or inflated, that

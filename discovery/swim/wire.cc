@@ -69,9 +69,9 @@ class Unwrapper final {
 
   Drop inflate(std::string_view body, unsigned depth) {
     MsgpackReader in(body);
-    const std::optional<std::string_view> lzw = decode_compressed(in);
-    if (!lzw) return Drop::kMalformed;
-    const std::optional<std::string> plain = lzw_inflate(*lzw, budget_);
+    const std::optional<std::uint32_t> size = decode_compressed_header(in);
+    if (!size || body.size() - in.position() < *size) return Drop::kMalformed;
+    const std::optional<std::string> plain = lzw_inflate(body.substr(in.position(), *size), budget_);
     if (!plain) return Drop::kTooMuch;
     budget_ -= plain->size();
     return open(*plain, depth + 1);

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/random.h"
 #include "discovery/swim/lzw.h"
 
 namespace remora::discovery::swim {
@@ -78,7 +79,7 @@ TEST_CASE("swim: what is refused in pieces is refused whole") {
     return std::string{'\xda', static_cast<char>(size >> 8U), static_cast<char>(size)} +
            std::string(size, 'x');
   };
-  // The long field is to be the last of a compressed message, and near its beginning.
+  // The long field is to be the last of a compressed message.
   const std::string lzw = lzw_deflate(push_pull(30, "user state"));
   const std::string buf =
       "\xa3"
@@ -91,8 +92,9 @@ TEST_CASE("swim: what is refused in pieces is refused whole") {
   REQUIRE(lzw.size() > 100);
   CHECK(verdicts("\x09\x82" + algo + buf) == done);
   CHECK(verdicts("\x09\x82" + buf + algo) == bad);
-  CHECK(verdicts("\x09\x83" + algo + "\xa1x" + raw16(100) + buf) == bad);
-  // What is not compressed has a bound for its map.
+  // Every map has a bound, without what it announces.
+  CHECK(verdicts("\x09\x83" + algo + "\xa1x" + raw16(100) + buf) == done);
+  CHECK(verdicts("\x09\x83" + algo + "\xa1x" + raw16(StreamReader::kNode) + buf) == bad);
   const char error = static_cast<char>(MessageType::kError);
   CHECK(verdicts(error + ("\x81\xa5"
                           "Error" +
@@ -100,6 +102,42 @@ TEST_CASE("swim: what is refused in pieces is refused whole") {
   CHECK(verdicts(error + ("\x81\xa5"
                           "Error" +
                           raw16(StreamReader::kNode + 20))) == bad);
+}
+
+TEST_CASE("swim: where the bytes of a stream are cut changes nothing") {
+  const Keyring keys;
+  const Wire wire({.label = "", .compress_streams = false}, keys);
+  std::vector<std::string> messages{push_pull(3, "user state")};
+  encode_compressed(lzw_deflate(messages.front()), messages.emplace_back());
+  encode_user_header(20, messages.emplace_back());
+  messages.back().append(20, 'u');
+  encode(Ping{.sequence = 7, .node = "node-1", .source = {}, .source_node = {}}, messages.emplace_back());
+  Random random(5);
+  std::size_t done = 0;
+  for (int round = 0; round < 4000; ++round) {
+    std::string bytes = messages[random.below(static_cast<std::uint32_t>(messages.size()))];
+    for (std::uint32_t changes = random.below(4); changes > 0; --changes) {
+      bytes[random.below(static_cast<std::uint32_t>(bytes.size()))] = static_cast<char>(random.next());
+    }
+    StreamReader whole(wire, true);
+    const Progress at_once = whole.feed(bytes);
+    StreamReader cut(wire, true);
+    const std::size_t where = random.below(static_cast<std::uint32_t>(bytes.size()));
+    Progress in_two = cut.feed(std::string_view(bytes).substr(0, where));
+    if (in_two == Progress::kMore) in_two = cut.feed(std::string_view(bytes).substr(where));
+    CAPTURE(round);
+    CHECK(in_two == at_once);
+    CHECK(cut.message().nodes.size() == whole.message().nodes.size());
+    CHECK(cut.message().bytes == whole.message().bytes);
+    done += at_once == Progress::kDone ? 1 : 0;
+  }
+  CHECK(done > 1000);
+  // What follows a message is ignored, however much it is.
+  std::string more = messages.front() + std::string(StreamReader::kStream, 'x');
+  for (const std::size_t step : {std::size_t{50}, more.size()}) {
+    StreamReader reader(wire, true);
+    CHECK(feed(reader, more, step) == Progress::kDone);
+  }
 }
 
 TEST_CASE("swim: a stream of another pool is refused, with the reason") {
