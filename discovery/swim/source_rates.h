@@ -5,7 +5,9 @@
 // tenth; a sender that is refused again and again before its bucket is full once more is loud: better not to
 // be received at all for a while.
 //
-// Bounds: kSlots buckets, found by a salted hash: senders that share one share its rate.
+// Bounds: kSlots buckets. A sender may stand in any of the kWays that its salted hash says; only one whose
+// bucket is not full is worth a place. So a flood takes one place from those who would have had it, and they
+// stand in another; senders share a bucket, and its rate, only where as many as kWays others flood.
 //
 // Thread: the control thread. Owner: Membership.
 #pragma once
@@ -14,6 +16,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/random.h"
 #include "base/time.h"
@@ -24,6 +27,7 @@ namespace remora::discovery::swim {
 class SourceRates final {
  public:
   static constexpr std::size_t kSlots = 512;
+  static constexpr std::size_t kWays = 4;
   enum class Verdict : std::uint8_t {
     kRead,
     kSkip,  // its sender has had its share
@@ -41,11 +45,12 @@ class SourceRates final {
   }
 
   Verdict on_datagram(const Peer& from, TimePoint now) {
-    Slot& slot = slots_[index(from)];
-    refill(slot.bucket, each_, now);
+    const std::uint64_t sender = hash(from);
+    Slot& slot = place(sender, now);
     if (slot.bucket.tokens >= each_.burst) slot.refused = 0;
     if (slot.bucket.tokens < 1) {
-      if (++slot.refused < patience_) return Verdict::kSkip;
+      // Who only shares the bucket is not the one that is loud.
+      if (slot.sender != sender || ++slot.refused < patience_) return Verdict::kSkip;
       slot.refused = 0;
       return Verdict::kLoud;
     }
@@ -68,7 +73,8 @@ class SourceRates final {
   };
   struct Slot {
     Bucket bucket;
-    unsigned refused = 0;  // since the bucket was full
+    std::uint64_t sender = 0;  // its hash
+    unsigned refused = 0;      // since the bucket was full
   };
 
   static void refill(Bucket& bucket, const Limit& limit, TimePoint now) {
@@ -77,13 +83,26 @@ class SourceRates final {
     bucket.at = now;
   }
 
-  std::size_t index(const Peer& from) const {
+  std::uint64_t hash(const Peer& from) const {
     std::uint64_t hash = salt_;
     for (std::size_t i = 0; i < from.size; ++i) {
       hash = (hash ^ from.address[i]) * 0x9e3779b97f4a7c15U;
       hash ^= hash >> 32U;
     }
-    return hash % kSlots;
+    return hash;
+  }
+
+  // The sender's own bucket, or one that is full and so says nothing of anybody; else the fullest. Refilled.
+  Slot& place(std::uint64_t sender, TimePoint now) {
+    const std::span<Slot> ways(&slots_[sender % (kSlots / kWays) * kWays], kWays);
+    for (Slot& slot : ways) refill(slot.bucket, each_, now);
+    Slot* best = &ways.front();
+    for (Slot& slot : ways) {
+      if (slot.sender == sender) return slot;
+      if (slot.bucket.tokens > best->bucket.tokens) best = &slot;
+    }
+    if (best->bucket.tokens >= each_.burst) *best = {.bucket = best->bucket, .sender = sender};
+    return *best;
   }
 
   std::uint64_t salt_;

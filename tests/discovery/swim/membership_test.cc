@@ -1,3 +1,5 @@
+// Long because each message that a member may hear, and each thing that it does by itself, has a test
+// on one rig.
 #include "discovery/swim/membership.h"
 
 #include <doctest/doctest.h>
@@ -360,6 +362,19 @@ TEST_CASE("swim: who floods has half of the rate at most, is loud soon, and cost
   int rests = 0;
   for (int i = 0; i < 10000; ++i) rests += flood(static_cast<std::uint8_t>(i)) == SourceRates::Verdict::kRest;
   CHECK(rests == 5000);
+}
+
+TEST_CASE("swim: a flood takes nothing from any of two thousand others, wherever they stand in the table") {
+  Rig rig;
+  for (unsigned i = 0; i < 50000; ++i) {
+    rig.now += 10us;
+    rig.membership.receive(peer(66), "x", rig.now);
+    if (i % 25 != 0) continue;
+    Peer other = peer(1);
+    other.address[1] = static_cast<std::uint8_t>(i / 25 / 250 + 1);
+    other.address[2] = static_cast<std::uint8_t>(i / 25 % 250);
+    CHECK(rig.membership.receive(other, "x", rig.now) == SourceRates::Verdict::kRead);
+  }
 }
 
 TEST_CASE("swim: after a long sleep nobody is accused of what we did not hear") {
