@@ -176,7 +176,8 @@ bool Membership::broadcast(std::string_view user) {
 }
 
 TimePoint Membership::next_wakeup() const {
-  TimePoint next = std::min({next_probe_, next_gossip_, next_push_pull_, next_reconnect_, next_expiry_});
+  TimePoint next =
+      std::min({next_probe_, next_gossip_, next_push_pull_, next_reconnect_, suspects_.first_deadline()});
   if (probe_.active) next = std::min(next, probe_.others_asked ? probe_.deadline : probe_.ask_others);
   if (!relays_.empty()) next = std::min(next, relays_.front().until);
   return next;
@@ -189,11 +190,10 @@ void Membership::on_wakeup(TimePoint now) {
   if (late > settings_.probe_timeout) {
     set_health(1);
     probe_.active = false;
-    for (auto& [name, suspicion] : suspects_) suspicion.extend(late);
-    find_next_expiry();
+    suspects_.extend(late);
   }
   expire_relays(now);
-  if (next_expiry_ <= now) expire_suspicions(now);
+  expire_suspicions(now);
   if (probe_.active && !probe_.others_asked && probe_.ask_others <= now) ask_others();
   if (probe_.active && probe_.deadline <= now) probe_failed(now);
   if (next_probe_ <= now) {

@@ -25,7 +25,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -225,8 +224,6 @@ class Membership final : private MessageSink {
   bool may_move(const Member& record, TimePoint now) const;
   void refute(std::uint32_t accused, std::string_view accuser);
   void expire_suspicions(TimePoint now);
-  void clear_suspicion(Member& record);
-  void find_next_expiry();
   bool acceptable(const Versions& versions) const;
   bool compatible(const std::vector<NodeState>& nodes) const;
 
@@ -249,7 +246,7 @@ class Membership final : private MessageSink {
   Broadcasts news_;
   Probe probe_;
   std::vector<Relay> relays_;
-  std::map<std::string_view, Suspicion> suspects_;  // by their own names
+  Suspects suspects_;  // the names are the members' own
   std::vector<Lost> lost_;
   std::uint32_t sequence_ = 0;
   unsigned health_ = 0;
@@ -263,7 +260,6 @@ class Membership final : private MessageSink {
   TimePoint next_gossip_ = TimePoint::max();  // none while there is no news
   TimePoint next_push_pull_;
   TimePoint next_reconnect_;
-  TimePoint next_expiry_ = TimePoint::max();  // of a suspicion
   SourceRates rates_;
 
   std::string scratch_;

@@ -112,7 +112,7 @@ void Membership::on_alive(const Alive& alive, TimePoint now) {
   }
   if (known && !moved && alive.incarnation <= record->incarnation) return;
 
-  clear_suspicion(*record);
+  suspects_.erase(record->name);
   const State before = std::exchange(record->state, State::kAlive);
   const bool changed = moved || record->meta() != alive.meta;
   record->incarnation = alive.incarnation;
@@ -140,9 +140,7 @@ void Membership::on_suspect(const Accusation& suspect, TimePoint now) {
     schedule_gossip();
   };
   if (record->state == State::kSuspect) {
-    if (!suspects_.at(record->name).confirm(suspect.from)) return;
-    tell();
-    find_next_expiry();
+    if (suspects_.confirm(record->name, suspect.from)) tell();
     return;
   }
   if (record->state != State::kAlive) return;
@@ -152,10 +150,8 @@ void Membership::on_suspect(const Accusation& suspect, TimePoint now) {
   record->state = State::kSuspect;
   record->since = now;
   const Duration least = suspicion_least(settings_, size());
-  const Suspicion suspicion(suspicion_confirmations(settings_, size()), least,
-                            least * settings_.suspicion_max_mult, suspect.from, now);
-  next_expiry_ = std::min(next_expiry_, suspicion.deadline());
-  suspects_.emplace(record->name, suspicion);
+  suspects_.add(record->name, Suspicion(suspicion_confirmations(settings_, size()), least,
+                                        least * settings_.suspicion_max_mult, suspect.from, now));
   effects_.on_change(*record, Change::kSuspected, suspect.from);
 }
 
@@ -164,7 +160,7 @@ void Membership::on_dead(const Accusation& dead, TimePoint now) {
   if (record == nullptr || dead.incarnation < record->incarnation) return;
   if (record->state == State::kDead || record->state == State::kLeft) return;
   if (record == self_ && !leaving_) return refute(dead.incarnation, dead.from);
-  clear_suspicion(*record);
+  suspects_.erase(record->name);
   std::string message;
   encode_dead(dead, message);
   news_.queue(record->name, std::move(message));
@@ -186,26 +182,11 @@ void Membership::refute(std::uint32_t accused, std::string_view accuser) {
   effects_.on_change(*self_, Change::kRefuted, accuser);
 }
 
-void Membership::clear_suspicion(Member& record) {
-  if (suspects_.erase(record.name) != 0) find_next_expiry();
-}
-
-void Membership::find_next_expiry() {
-  next_expiry_ = TimePoint::max();
-  for (const auto& [name, suspicion] : suspects_) {
-    next_expiry_ = std::min(next_expiry_, suspicion.deadline());
-  }
-}
-
 void Membership::expire_suspicions(TimePoint now) {
-  std::vector<const Member*> expired;
-  for (const auto& [name, suspicion] : suspects_) {
-    if (suspicion.deadline() <= now) expired.push_back(lookup(name));
+  while (suspects_.first_deadline() <= now) {
+    const Member& member = *lookup(suspects_.first());
+    on_dead({.incarnation = member.incarnation, .node = member.name, .from = self_->name}, now);
   }
-  for (const Member* member : expired) {
-    on_dead({.incarnation = member->incarnation, .node = member->name, .from = self_->name}, now);
-  }
-  find_next_expiry();
 }
 
 }  // namespace remora::discovery::swim

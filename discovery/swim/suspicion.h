@@ -2,14 +2,20 @@
 // (Lifeguard's local health aware suspicion). A member that is slow itself accuses alone, and its victims
 // have time.
 //
-// Thread: the control thread. Owner: Membership, one per suspect.
+// Suspects are all of them: who they are, and whose time is over first. Each step takes O(log n) with n of
+// them: half of ten thousand may be suspected in one message, and contradict in the next.
+//
+// Thread: the control thread. Owner: Membership.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/time.h"
@@ -50,6 +56,51 @@ class Suspicion final {
   Duration most_;
   TimePoint start_;
   std::vector<std::string> accusers_;  // at most wanted_ + 1
+};
+
+// By name; a name stays where it is as long as it is in here.
+class Suspects final {
+ public:
+  void add(std::string_view name, Suspicion suspicion) {
+    deadlines_.emplace(suspicion.deadline(), name);
+    suspicions_.emplace(name, std::move(suspicion));
+  }
+  // As Suspicion::confirm(); the name must be in here.
+  bool confirm(std::string_view name, std::string_view accuser) {
+    const auto found = suspicions_.find(name);
+    const Deadline before{found->second.deadline(), found->first};
+    if (!found->second.confirm(accuser)) return false;
+    deadlines_.erase(before);
+    deadlines_.emplace(found->second.deadline(), found->first);
+    return true;
+  }
+  void erase(std::string_view name) {
+    const auto found = suspicions_.find(name);
+    if (found == suspicions_.end()) return;
+    deadlines_.erase({found->second.deadline(), found->first});
+    suspicions_.erase(found);
+  }
+  void extend(Duration asleep) {
+    deadlines_.clear();
+    for (auto& [name, suspicion] : suspicions_) {
+      suspicion.extend(asleep);
+      deadlines_.emplace(suspicion.deadline(), name);
+    }
+  }
+
+  std::size_t size() const { return suspicions_.size(); }
+  // TimePoint::max(): there is nobody.
+  TimePoint first_deadline() const {
+    return deadlines_.empty() ? TimePoint::max() : deadlines_.begin()->first;
+  }
+  // Whose it is.
+  std::string_view first() const { return deadlines_.begin()->second; }
+
+ private:
+  using Deadline = std::pair<TimePoint, std::string_view>;
+
+  std::map<std::string_view, Suspicion> suspicions_;
+  std::set<Deadline> deadlines_;
 };
 
 }  // namespace remora::discovery::swim
