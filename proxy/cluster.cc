@@ -150,6 +150,7 @@ void Cluster::apply(const std::vector<ResolvedEndpoint>& endpoints) {
   }
   endpoints_ = std::move(next);
   loads_ = std::move(loads);
+  index_destinations();
   listed_in_flight_ = 0;
   for (const lb::Load& load : loads_) listed_in_flight_ += load.in_flight;
   describe_to_balancer();

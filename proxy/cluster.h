@@ -19,6 +19,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/ref.h"
@@ -69,6 +70,10 @@ struct Acquired {
   Lease lease;
   Denied denied = Denied::kNone;
   Duration retry_after{};  // with kBreakerOpen: when the first of them may be tried again
+};
+
+struct HashAddress {
+  std::size_t operator()(const Address& address) const noexcept;
 };
 
 class Cluster final : public Counted<Cluster>, private TurnTask {
@@ -173,6 +178,7 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   Acquired acquire_at(Terms terms, Lease&& lease);
   std::optional<std::uint32_t> find_destination(const Address& address);
   bool forget_destinations();
+  void index_destinations();
   Denied take_cluster_permits(Lease& lease);
   bool take_endpoint(std::uint32_t index, Terms terms, Lease& lease, Denied& denied);
   Acquired refused(Denied denied) const;
@@ -210,8 +216,9 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   ConnectionRoom connection_room_{*this};  // before the pools, which defer it
   std::vector<std::unique_ptr<ClusterEndpoint>> endpoints_;
   std::vector<std::unique_ptr<ClusterEndpoint>> retired_;
-  std::vector<lb::Load> loads_;            // parallel to endpoints_
-  std::vector<std::uint32_t> candidates_;  // indices the balancer may pick
+  std::unordered_map<Address, std::uint32_t, HashAddress> destinations_;  // indices, if it goes anywhere
+  std::vector<lb::Load> loads_;                                           // parallel to endpoints_
+  std::vector<std::uint32_t> candidates_;                                 // indices the balancer may pick
   std::vector<std::uint32_t> reserves_;   // available, but of a later priority or another zone; nearest first
   std::vector<std::uint32_t> avoided_;    // scratch of acquire()
   std::vector<health::Sources> sources_;  // scratch of refresh_candidates()

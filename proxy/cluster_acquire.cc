@@ -74,11 +74,15 @@ Acquired Cluster::acquire_at(Terms terms, Lease&& lease) {
   return refused(denied);
 }
 
+std::size_t HashAddress::operator()(const Address& address) const noexcept {
+  const auto& bytes = address.bytes();
+  const std::string_view view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return std::hash<std::string_view>{}(view) ^ (std::size_t{address.port()} << 16U);
+}
+
 // nullopt: there are as many as may be, and somebody uses each of them.
 std::optional<std::uint32_t> Cluster::find_destination(const Address& address) {
-  const auto known = std::ranges::find_if(
-      endpoints_, [&](const auto& endpoint) { return endpoint->info.address == address; });
-  if (known != endpoints_.end()) return (*known)->index;
+  if (const auto known = destinations_.find(address); known != destinations_.end()) return known->second;
   if (endpoints_.size() >= kMostDestinations && !forget_destinations()) return std::nullopt;
   ResolvedEndpoint info{.name = address.to_string(), .address = address, .zone = {}, .state = {}};
   info.state = state_->destination(address, *settings_);
@@ -86,8 +90,15 @@ std::optional<std::uint32_t> Cluster::find_destination(const Address& address) {
   endpoints_.push_back(std::make_unique<ClusterEndpoint>(env_, std::move(info), pool_settings_, stats_));
   const auto index = static_cast<std::uint32_t>(endpoints_.size() - 1);
   endpoints_.back()->index = index;
+  destinations_.emplace(address, index);
   tell_pool(*endpoints_.back(), false);
   return index;
+}
+
+void Cluster::index_destinations() {
+  destinations_.clear();
+  if (!goes_anywhere()) return;
+  for (const auto& endpoint : endpoints_) destinations_.emplace(endpoint->info.address, *endpoint->index);
 }
 
 // All that nobody uses, idle connections included.
@@ -108,6 +119,7 @@ bool Cluster::forget_destinations() {
   }
   endpoints_.resize(kept);
   loads_.resize(kept);
+  index_destinations();
   candidates_.clear();
   reserves_.clear();
   if (kept == before) return false;

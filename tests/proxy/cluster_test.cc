@@ -346,6 +346,9 @@ TEST_CASE("a cluster that goes anywhere has an endpoint wherever somebody goes, 
   REQUIRE(other);
   CHECK(cluster->generation() != generation);
   CHECK(cluster.report().endpoints.size() == Cluster::kMostDestinations);
+  CHECK(go(numbered(2)).lease.endpoint().info.address == numbered(2));
+  CHECK(go(numbered(4)).lease.endpoint().info.address == numbered(4));
+  CHECK(go(numbered(3)).denied == Denied::kConnections);
   cluster.apply({});
   held.clear();
   CHECK(cluster.report().endpoints.size() == Cluster::kMostDestinations);
