@@ -143,17 +143,18 @@ void Gossip::announce(const std::vector<ServiceSettings>& services) {
   after();
 }
 
+// What it serves; of a set that is not known yet, nothing.
+Tags Gossip::tags_of(const Member& member) const {
+  if (!set_digest(member.meta())) return decode_tags(member.meta());
+  const Tags* set = sets_.find(member.name);
+  return set != nullptr ? *set : Tags();
+}
+
 EndpointSource::List Gossip::find(const WantedSettings& wanted) const {
   EndpointSource::List list;
-  if (membership_ == nullptr) return list;
-  membership_->each([&](const Member& member) {
-    if (&member == &membership_->self()) return;
+  services_.each(wanted.service, [&](const Member& member) {
     if (member.state != State::kAlive && member.state != State::kSuspect) return;
-    const bool elsewhere = set_digest(member.meta()).has_value();
-    const Tags* set = elsewhere ? sets_.find(member.name) : nullptr;
-    // Most of a large pool serve something else; they need not be decoded.
-    if (elsewhere ? set == nullptr : !member.meta().contains(wanted.service)) return;
-    auto service = find_service(set != nullptr ? *set : decode_tags(member.meta()), wanted);
+    auto service = find_service(tags_of(member), wanted);
     if (!service) return;
     Address address = to_address(member.peer);
     address.set_port(service->port);
@@ -195,8 +196,17 @@ std::unique_ptr<EndpointSource> Gossip::source(const WantedSettings& wanted) {
     const Gossip& gossip_;
     const WantedSettings& wanted_;
   };
-  if (!std::exchange(following_, true)) env_.wheel.arm(sets_timer_, env_.now());
+  follow();
   return std::make_unique<Service>(*this, wanted);
+}
+
+void Gossip::follow() {
+  if (std::exchange(following_, true)) return;
+  env_.wheel.arm(sets_timer_, env_.now());
+  if (membership_ == nullptr) return;
+  membership_->each([this](const Member& member) {
+    if (&member != &membership_->self()) services_.set(member, tags_of(member));
+  });
 }
 
 // Asks those whose sets are not known yet, or have changed.
@@ -346,6 +356,7 @@ std::string Gossip::on_user_stream(GossipStream& stream, std::string_view messag
     on_user(message);
   } else if (sets_.on_answer(member, read_set_answer(message), env_.now())) {
     changed_ = true;
+    if (const Member* known = membership_->find(member)) services_.set(*known, tags_of(*known));
   }
   return {};
 }
@@ -430,6 +441,10 @@ void Gossip::on_change(const Member& member, Change change, std::string_view sou
   if (change == Change::kSuspected) ++counted_.suspicions;
   if (change == Change::kFailed) ++counted_.failures;
   changed_ = true;
+  if (change == Change::kForgotten) services_.erase(member);
+  if (following_ && (change == Change::kJoined || change == Change::kUpdated)) {
+    services_.set(member, tags_of(member));
+  }
   if (!settings_.snapshot.empty() && !remember_timer_.armed()) {
     env_.wheel.arm_in(remember_timer_, kRememberAfter);
   }

@@ -30,6 +30,7 @@
 #include "discovery/swim/membership.h"
 #include "discovery/swim/serf.h"
 #include "discovery/swim/service.h"
+#include "discovery/swim/service_index.h"
 #include "discovery/swim/service_sets.h"
 #include "proxy/endpoint_source.h"
 #include "proxy/env.h"
@@ -58,7 +59,7 @@ class Gossip final : private discovery::swim::Effects,
     std::function<void(Event)> tell;
     // settled() has become true.
     std::function<void()> settled;
-    // find() may say something else than before. From an event of its own, once for all that came
+    // A source may say something else than before. From an event of its own, once for all that came
     // within kTellAfter: what a pool that falls apart, or a hostile one, costs the workers has this bound.
     std::function<void()> changed;
   };
@@ -82,10 +83,8 @@ class Gossip final : private discovery::swim::Effects,
   void announce(const std::vector<discovery::swim::ServiceSettings>& services);
 
   // Who serves it: alive, or suspected; by address, each once. Not ourselves: a request that came back to
-  // this process would look like a loop (Via), and be refused.
-  EndpointSource::List find(const discovery::swim::WantedSettings& wanted) const;
-  // The same as a source. Good while anybody else is there. From the first on, sets of services that are too
-  // large for metadata are asked for.
+  // this process would look like a loop (Via), and be refused. Good while anybody else is there. From the
+  // first on, sets of services that are too large for metadata are asked for.
   std::unique_ptr<EndpointSource> source(const discovery::swim::WantedSettings& wanted);
 
   // The first attempt to find the pool has ended, well or not.
@@ -130,7 +129,10 @@ class Gossip final : private discovery::swim::Effects,
   void on_goodbye();
   void tell_changed();
   void look_for_company();
+  void follow();
   void fetch_sets();
+  discovery::swim::Tags tags_of(const Member& member) const;
+  EndpointSource::List find(const discovery::swim::WantedSettings& wanted) const;
   std::string on_user_stream(GossipStream& stream, std::string_view message);
 
   Env& env_;
@@ -171,6 +173,7 @@ class Gossip final : private discovery::swim::Effects,
   bool remember_failed_ = false;
   bool following_ = false;  // somebody looks for services
   discovery::swim::ServiceSets sets_;
+  discovery::swim::ServiceIndex services_;  // of the others, once somebody looks for any
   bool leaving_ = false;
   discovery::SourceRecord company_;  // answered: somebody else is there; failed: nobody is
   std::function<void()> left_;

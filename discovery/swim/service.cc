@@ -164,4 +164,15 @@ std::optional<ServiceSettings> find_service(const Tags& tags, const WantedSettin
   return std::nullopt;
 }
 
+void each_service_word(const Tags& tags, const std::function<void(std::string_view)>& visit) {
+  const bool agent = value_of(tags, kMark) == nullptr;
+  for (const auto& [name, value] : tags) {
+    if (agent) {
+      visit(value);
+    } else if (name.starts_with(kService)) {
+      visit(std::string_view(name).substr(kService.size()));
+    }
+  }
+}
+
 }  // namespace remora::discovery::swim

@@ -19,6 +19,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -78,5 +79,8 @@ struct WantedSettings {
 // The service of a member that fits, if there is one; of several of that name the first. Whatever is in it
 // has been checked: a port, a weight from 1 to 65535, a zone of characters that fit.
 std::optional<ServiceSettings> find_service(const Tags& tags, const WantedSettings& wanted);
+
+// Every word that find_service() may find these tags by.
+void each_service_word(const Tags& tags, const std::function<void(std::string_view)>& visit);
 
 }  // namespace remora::discovery::swim

@@ -1,22 +1,31 @@
 // What does not grow: nanoseconds per request to find a route, to pick an endpoint, to arm, cancel and fire a
 // timer, with 10 to 10,000 of them. For tests/bench/curves; one line each: what, how many, nanoseconds.
 //
+//   build/release/bench_micro_scale mesh     the same for what a mesh, and connections that were redirected,
+//   ask
+//
 // Each number is the best of several rounds, in processor time.
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/random.h"
 #include "base/timer_wheel.h"
+#include "discovery/swim/membership.h"
+#include "discovery/swim/service_index.h"
 #include "lb/balancer.h"
 #include "proxy/router.h"
+#include "tests/support/test_cluster.h"
+#include "tests/support/test_env.h"
 
 namespace {
 
 using namespace remora;
+namespace swim = discovery::swim;
 
 constexpr int kRounds = 5;
 constexpr std::size_t kSizes[] = {10, 100, 1'000, 10'000};
@@ -125,9 +134,113 @@ void measure_timers(std::size_t size) {
   print("timer: fired", size, least);
 }
 
+struct NoEffects final : swim::Effects {
+  void send(const swim::Peer&, std::string_view) override {}
+  void ping_stream(const swim::Peer&, const swim::Ping&) override {}
+  void exchange(const swim::Peer&, bool) override {}
+  void on_change(const swim::Member&, swim::Change, std::string_view) override {}
+  void on_user(std::string_view) override {}
+  swim::Keyring::Nonce nonce() override { return {}; }
+};
+
+swim::Peer peer(std::size_t number) {
+  swim::Peer peer{.address = {10, static_cast<std::uint8_t>(number >> 16U),
+                              static_cast<std::uint8_t>(number >> 8U), static_cast<std::uint8_t>(number)},
+                  .size = 4,
+                  .port = 7946};
+  return peer;
+}
+
+// Half of a pool is suspected in one message, and contradicts in the next; then it is suspected again, and
+// declared dead. Nanoseconds per suspect. And one hundred services are looked for among all.
+void measure_mesh(std::size_t size) {
+  Random random(3);
+  const swim::Keyring keys;
+  const swim::Wire wire({}, keys);
+  NoEffects effects;
+  TimePoint now{1h};
+  swim::Membership pool({}, {.name = "self", .peer = peer(0xffffff)}, wire, effects, random, now);
+  std::vector<std::string> texts(2 * size);
+  std::vector<swim::NodeState> members(size);
+  for (std::size_t i = 0; i < size; ++i) {
+    texts[2 * i] = "member-" + std::to_string(i);
+    texts[2 * i + 1] =
+        swim::announcement({{.name = "service-" + std::to_string(i % 100), .port = 8080, .zone = "eu-1a"}})
+            .meta;
+    members[i].name = texts[2 * i];
+    members[i].meta = texts[2 * i + 1];
+    members[i].peer = peer(i);
+    members[i].incarnation = 1;
+  }
+  const auto each = [&](double begun) {
+    return (cpu_nanoseconds() - begun) / (static_cast<double>(size) / 2);
+  };
+  const auto say = [&](swim::State state, std::uint32_t incarnation) {
+    for (std::size_t i = 0; i < size; i += 2) {
+      members[i].state = state;
+      members[i].incarnation = incarnation;
+    }
+    const double begun = cpu_nanoseconds();
+    pool.merge(members, now);
+    return each(begun);
+  };
+  say(swim::State::kAlive, 1);
+  print("mesh: suspected", size, say(swim::State::kSuspect, 1));
+  print("mesh: contradicted", size, say(swim::State::kAlive, 2));
+  for (std::size_t i = 0; i < size; i += 2) {
+    now += 1ms;
+    members[i].state = swim::State::kSuspect;
+    pool.merge({members[i]}, now);
+  }
+  const TimePoint end = now + 200s;
+  const double begun = cpu_nanoseconds();
+  for (; pool.next_wakeup() < end; pool.on_wakeup(now)) now = pool.next_wakeup();
+  print("mesh: declared dead, with all else that happens", size, each(begun));
+
+  swim::ServiceIndex services;
+  pool.each([&](const swim::Member& member) { services.set(member, swim::decode_tags(member.meta())); });
+  std::size_t found = 0;
+  const auto look = [&](std::size_t) {
+    for (int i = 0; i < 100; ++i) {
+      const swim::WantedSettings wanted{.service = "service-" + std::to_string(i)};
+      services.each(wanted.service, [&](const swim::Member& member) {
+        found += swim::find_service(swim::decode_tags(member.meta()), wanted).has_value() ? 1U : 0U;
+      });
+    }
+  };
+  print("mesh: 100 services looked for", size, best(1, look));
+  if (found == 0 && size >= 100) std::puts("no service found");
+}
+
+void measure_destinations(std::size_t size) {
+  remora::testing::TestEnv t;
+  config::Cluster away;
+  away.name = "away";
+  away.discover.emplace().source = config::Discover::Source::kOriginalDestination;
+  remora::testing::TestCluster cluster(t.env, away, "");
+  cluster.apply({});
+  std::vector<Address> destinations;
+  for (std::size_t i = 0; i < size; ++i) {
+    destinations.push_back(*Address::from_bytes(peer(i).bytes(), 80));
+  }
+  const auto go = [&](std::size_t i) {
+    const Address& to = destinations[i * 7919 % size];
+    auto got = cluster->acquire({}, {}, {.retry = false, .tunnel = true, .destination = &to});
+    got.lease.finish(remora::testing::kSucceeded, std::nullopt);
+  };
+  print("destination: acquired and given back", size, best(100'000, go));
+}
+
 }  // namespace
 
-int main() {
+int main(int count, char** arguments) {
+  if (count > 1 && std::string_view(arguments[1]) == "mesh") {
+    for (const std::size_t size : kSizes) measure_mesh(size);
+    for (const std::size_t size : {std::size_t{10}, std::size_t{100}, proxy::Cluster::kMostDestinations}) {
+      measure_destinations(size);
+    }
+    return 0;
+  }
   for (const std::size_t size : kSizes) {
     measure_routes("route by host", size, true);
     measure_routes("route by prefix", size, false);

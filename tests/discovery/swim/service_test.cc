@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "discovery/swim/membership.h"
+#include "discovery/swim/service_index.h"
 #include "discovery/swim/service_sets.h"
 #include "tests/support/start.h"
 
@@ -168,4 +170,32 @@ TEST_CASE("all sets together are bounded") {
   std::size_t held = 0;
   while (const auto member = sets.next(kStart)) held += sets.on_answer(*member, large, kStart) ? 1U : 0U;
   CHECK(held == ServiceSets::kTotal / kSetBytes);
+}
+TEST_CASE(
+    "members are found by the words that may be a service of theirs, until they say others or are gone") {
+  Member remora;
+  remora.name = "remora";
+  Member agent;
+  agent.name = "agent";
+  ServiceIndex index;
+  const auto found = [&](std::string_view word) {
+    std::string names;
+    index.each(word, [&](const Member& member) { names += (names.empty() ? "" : " ") + member.name; });
+    return names;
+  };
+  index.set(remora, announce(kServices));
+  index.set(agent, {{"role", "orders"}, {"port", "81"}});
+  CHECK(found("orders") == "remora agent");
+  CHECK(found("web") == "remora");
+  CHECK(found("81") == "agent");
+  CHECK(found("remora").empty());
+  CHECK(found("svc:web").empty());
+  index.set(remora, announce({{.name = "web", .port = 1}, {.name = "web", .port = 2}}));
+  CHECK(found("orders") == "agent");
+  CHECK(found("web") == "remora");
+  index.erase(agent);
+  index.erase(agent);
+  CHECK(found("orders").empty());
+  index.set(remora, {});
+  CHECK(index.empty());
 }
