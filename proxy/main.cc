@@ -2,7 +2,9 @@
 #include <fmt/core.h>
 
 #include <cstdio>
+#include <new>
 
+#include "base/out_of_memory.h"
 #include "config/diff.h"
 #include "config/load.h"
 #include "proxy/admin_client.h"
@@ -148,6 +150,7 @@ int obey(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::set_new_handler(&remora::end_out_of_memory);
   try {
     return obey(argc, argv);
   } catch (const std::exception& error) {

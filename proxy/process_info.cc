@@ -1,12 +1,16 @@
 #include "proxy/process_info.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <filesystem>
+#include <array>
 #include <fstream>
 #include <sstream>
-#include <system_error>
+#include <string_view>
+
+#include "proxy/process_files.h"
 
 namespace remora::proxy {
 namespace {
@@ -26,14 +30,38 @@ double boot_time() {
   return 0.0;
 }
 
+}  // namespace
+
+struct ProcessFiles::Open {
+  int stat = ::open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+  DIR* descriptors = ::opendir("/proc/self/fd");
+  double boot_time = proxy::boot_time();
+};
+
+ProcessFiles::ProcessFiles() : open_(std::make_unique<Open>()) {}
+
+ProcessFiles::~ProcessFiles() {
+  if (open_->stat >= 0) ::close(open_->stat);
+  if (open_->descriptors != nullptr) ::closedir(open_->descriptors);
+}
+
 // /proc/self/stat, see proc(5). The second field, the command in parentheses, may contain anything.
-void read_stat(ProcessInfo& info) {
-  std::ifstream file("/proc/self/stat");
-  std::string line;
-  std::getline(file, line);
+ProcessInfo ProcessFiles::read(std::uint64_t access_log_dropped) const {
+  ProcessInfo info;
+  info.version = REMORA_VERSION;
+  info.access_log_dropped = access_log_dropped;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) info.max_fds = limit.rlim_cur;
+  if (open_->descriptors != nullptr) {
+    ::rewinddir(open_->descriptors);
+    while (const dirent* entry = ::readdir(open_->descriptors)) info.open_fds += entry->d_name[0] != '.';
+  }
+  std::array<char, 1024> text{};  // 52 numbers and a name of 16 bytes
+  const ssize_t size = ::pread(open_->stat, text.data(), text.size(), 0);
+  const std::string_view line(text.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
   const std::size_t command_end = line.rfind(')');
-  if (command_end == std::string::npos) return;
-  std::istringstream fields(line.substr(command_end + 1));
+  if (command_end == std::string_view::npos) return info;
+  std::istringstream fields{std::string(line.substr(command_end + 1))};
   std::string skipped;
   const auto skip = [&](int count) {
     while (count-- > 0) fields >> skipped;
@@ -49,30 +77,11 @@ void read_stat(ProcessInfo& info) {
   skip(1);
   fields >> started >> info.virtual_bytes >> resident_pages;
   info.cpu_seconds = ticks_to_seconds(user + system);
-  info.start_time_seconds = boot_time() + ticks_to_seconds(started);
+  info.start_time_seconds = open_->boot_time + ticks_to_seconds(started);
   info.resident_bytes = resident_pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-}
-
-std::uint64_t count_open_fds() {
-  std::error_code error;
-  std::uint64_t count = 0;
-  for (std::filesystem::directory_iterator it("/proc/self/fd", error), end; !error && it != end;
-       it.increment(error))
-    ++count;
-  return count > 0 ? count - 1 : 0;  // without the one that looks
-}
-
-}  // namespace
-
-ProcessInfo read_process_info(std::uint64_t access_log_dropped) {
-  ProcessInfo info;
-  info.version = REMORA_VERSION;
-  info.access_log_dropped = access_log_dropped;
-  read_stat(info);
-  info.open_fds = count_open_fds();
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) info.max_fds = limit.rlim_cur;
   return info;
 }
+
+std::uint64_t ProcessFiles::resident_bytes() const { return read(0).resident_bytes; }
 
 }  // namespace remora::proxy

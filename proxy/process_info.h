@@ -1,6 +1,4 @@
-// What the process as a whole reports of itself, read from /proc.
-//
-// Thread: any; does file I/O on /proc, which does not wait. Fields that cannot be read are 0.
+// What the process as a whole reports of itself: of /proc (ProcessFiles), and of those who know the rest.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +38,5 @@ struct ProcessInfo {
   TracingStatus tracing;                 // the same
   TlsFiles tls;                          // the same
 };
-
-ProcessInfo read_process_info(std::uint64_t access_log_dropped);
 
 }  // namespace remora::proxy

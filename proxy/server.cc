@@ -385,11 +385,11 @@ void Server::watch_file() {
 
 void Server::measure_memory() {
   if (config_->overload.memory == 0) return resident_bytes_.store(0, std::memory_order_relaxed);
-  std::uint64_t resident = read_process_info(0).resident_bytes;
+  std::uint64_t resident = process_files_.resident_bytes();
   if (resident > config_->overload.memory / 10 * 9) {
     // What was freed may still be resident: asked for it back, or the load would never seem to end.
     malloc_trim(0);
-    resident = read_process_info(0).resident_bytes;
+    resident = process_files_.resident_bytes();
   }
   resident_bytes_.store(resident, std::memory_order_relaxed);
   loop_.wheel().arm_in(memory_timer_, 1s);
@@ -430,7 +430,7 @@ std::string Server::not_ready_reason() const {
 }
 
 ProcessStatus Server::status() const {
-  return {.info = read_process_info(access_writer_ ? access_writer_->dropped() : 0),
+  return {.info = process_files_.read(access_writer_ ? access_writer_->dropped() : 0),
           .now = static_cast<double>(wall_clock_ms()) / 1e3,
           .uptime = started_ == TimePoint{} ? Duration::zero() : env_.now() - started_,
           .not_ready_reason = not_ready_reason(),
@@ -452,7 +452,7 @@ void Server::tell(Event::Kind kind, std::string from, std::string to, std::strin
 
 void Server::metrics(std::vector<WorkerReport> reports, Text receive) {
   const std::uint64_t dropped = access_writer_ ? access_writer_->dropped() : 0;
-  ProcessInfo process = read_process_info(dropped);
+  ProcessInfo process = process_files_.read(dropped);
   process.reloads = reloader_.status();
   if (gossip_) process.mesh = gossip_->numbers();
   process.tracing = exporter_.status();

@@ -30,6 +30,7 @@
 #include "proxy/net/process_watch.h"
 #include "proxy/net/resolver.h"
 #include "proxy/net/tcp.h"
+#include "proxy/process_files.h"
 #include "proxy/reloader.h"
 #include "proxy/service_manager.h"
 #include "proxy/snapshot.h"
@@ -130,6 +131,7 @@ class Server final : public AdminSource {
   HttpDate date_{&net::wall_clock_seconds};
   Env env_;
   EventRing events_;
+  ProcessFiles process_files_;
   TimePoint started_{};
   const std::string pseudonym_;
   TlsStore tls_;

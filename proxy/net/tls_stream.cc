@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/out_of_memory.h"
 #include "proxy/net/tls_handles.h"
 
 namespace remora::net {
@@ -144,10 +145,10 @@ TlsStream::TlsStream(Shared shared, std::shared_ptr<const TlsContext> context, b
       ssl_(SSL_new(context_->get())),
       state_(client ? State::kConnecting : State::kHandshake),
       client_(client) {
-  if (ssl_ == nullptr) throw std::bad_alloc();
+  if (ssl_ == nullptr) end_out_of_memory();
   SSL_set_app_data(ssl_, this);
   BIO* bio = BIO_new(TlsBio::method());
-  if (bio == nullptr) throw std::bad_alloc();
+  if (bio == nullptr) end_out_of_memory();
   BIO_set_data(bio, this);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_, bio, bio);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "proxy/cluster_view.h"
+#include "proxy/process_files.h"
 #include "proxy/process_info.h"
 #include "proxy/stats.h"
 
@@ -139,7 +140,7 @@ inline std::vector<ClusterView> two_clusters() {
 }
 
 inline ProcessInfo process() {
-  ProcessInfo info = read_process_info(9);
+  ProcessInfo info = ProcessFiles().read(9);
   info.version = "1.2.3";
   info.mesh = MeshNumbers{.members = {5, 1, 2, 3},
                           .suspicions = 4,

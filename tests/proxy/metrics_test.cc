@@ -144,7 +144,7 @@ TEST_CASE("without workers and clusters there are the process's own metrics only
 }
 
 TEST_CASE("the process information is plausible") {
-  const ProcessInfo info = read_process_info(3);
+  const ProcessInfo info = ProcessFiles().read(3);
   CHECK_FALSE(info.version.empty());
   CHECK(info.resident_bytes > 100'000);
   CHECK(info.virtual_bytes >= info.resident_bytes);
