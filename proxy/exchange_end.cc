@@ -125,16 +125,17 @@ void Exchange::done() {
 }
 
 void Exchange::recycle() {
-  // What one huge head has made large is not kept for ever.
-  constexpr std::size_t kLargestKept = 8192;
-  if (request_.fields.bytes() + request_.target.size() > kLargestKept) request_ = http::RequestHead();
-  if (kept_trailers_.bytes() > kLargestKept) kept_trailers_ = http::FieldList();
+  // What one huge request has made large is not kept for ever. Swapped: assigning an empty string keeps the
+  // memory.
+  constexpr std::size_t kLargestKept = 16 * 1024;
+  if (request_.memory() > kLargestKept) http::RequestHead().swap(request_);
+  if (kept_trailers_.memory() > kLargestKept) http::FieldList().swap(kept_trailers_);
   request_.clear();
-  kept_body_.clear();
-  if (kept_body_.capacity() > 4096) kept_body_ = std::string();
   kept_trailers_.clear();
-  client_target_.clear();
-  client_authority_.clear();
+  for (std::string* const text : {&kept_body_, &client_target_, &client_authority_}) {
+    if (text->capacity() > kLargestKept / 4) std::string().swap(*text);
+    text->clear();
+  }
   last_upstream_.clear();
   last_failure_.reset();
   tried_.clear();

@@ -153,6 +153,8 @@ class FieldList final {
   bool empty() const { return live_ == 0; }
   // Bytes held: at least the sum of all names and values.
   std::size_t bytes() const { return bytes_.size(); }
+  // Bytes of memory that clear() keeps.
+  std::size_t memory() const { return bytes_.capacity() + fields_.capacity() * sizeof(Field); }
   // The bytes that Field's offsets refer to.
   std::string_view storage() const { return bytes_; }
 
@@ -191,6 +193,10 @@ struct RequestHead {
   void clear();
   // Quicker than std::swap, which moves each string three times.
   void swap(RequestHead& other) noexcept;
+  // Bytes of memory that clear() keeps.
+  std::size_t memory() const {
+    return method.capacity() + target.capacity() + authority.capacity() + fields.memory();
+  }
   std::string_view path() const {
     return std::string_view(target).substr(0, std::string_view(target).find('?'));
   }

@@ -339,7 +339,7 @@ void TlsStream::proceed() {
 void TlsStream::keep_input() {
   if (state_ == State::kClosed) input_ = {};
   if (input_.empty()) {
-    held_ = std::string();
+    std::string().swap(held_);  // assigning an empty one would keep the memory
   } else if (input_.size() != held_.size() || input_.data() != held_.data()) {
     held_ = std::string(input_);
   }

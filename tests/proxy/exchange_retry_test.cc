@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "tests/support/alloc_count.h"
 #include "tests/support/world.h"
 #include "tests/support/worlds.h"
 
@@ -298,4 +299,47 @@ retry = { attempts = 5 }
   auto client = w.client();
   send_and_wait(w, *client, kGet);
   CHECK(contains(w.log().at(0), "\"attempts\":1"));
+}
+
+TEST_CASE("what large requests have needed is given back when they are over") {
+  constexpr std::size_t kMany = 50;
+  World w(R"(
+[[listener]]
+name = "in"
+address = "127.0.0.1:8080"
+[[listener.route]]
+cluster = "app"
+[[cluster]]
+name = "app"
+endpoints = ["10.0.0.1:80"]
+retry = { attempts = 2 }
+)");
+  auto& backend = w.backend("10.0.0.1:80");
+  const auto ask = [&](const std::string& request) {
+    auto client = w.client();
+    client->send(request);
+    w.settle();
+    return client;
+  };
+  const auto rush = [&](const std::string& request) {
+    std::vector<std::unique_ptr<RawPeer>> clients;
+    for (std::size_t i = 0; i < kMany; ++i) clients.push_back(ask(request));
+    REQUIRE(backend.size() == kMany);
+    for (std::size_t i = 0; i < kMany; ++i) {
+      backend[i].take();
+      backend[i].send(kOk);
+    }
+    w.settle();
+    for (const auto& client : clients) CHECK(status_of(client->received()) == 200);
+  };
+  rush(std::string(kGet));  // makes what stays: exchanges, connections to the backend
+  const std::string target = "/" + std::string(20'000, 'p');
+  const std::string field = "X: " + std::string(20'000, 'x') + "\r\n";
+  const test::AllocCount count;
+  rush("POST " + target + " HTTP/1.1\r\nHost: h\r\n" + field + "Content-Length: 60000\r\n\r\n" +
+       std::string(60'000, 'b'));
+  ask("BROKEN " + field + "\r\n");
+  rush(std::string(kGet));  // one of them takes the memory of the head that was refused
+  const std::int64_t held = count.held();
+  CHECK(held < std::int64_t{kMany} * 20'000);
 }

@@ -1,5 +1,7 @@
 #include "tests/support/alloc_count.h"
 
+#include <malloc.h>
+
 #include <cstddef>
 #include <cstdlib>
 #include <new>
@@ -25,6 +27,7 @@ struct Counts {
   std::uint64_t news = 0;
   std::uint64_t bytes = 0;
   std::uint64_t deletes = 0;
+  std::int64_t held = 0;
 };
 // Constant-initialised: memory is allocated before anything else is, and on threads that are just starting.
 constinit thread_local Counts counts;
@@ -35,13 +38,20 @@ constinit thread_local Counts counts;
 
 namespace {
 
-void on_malloc(const volatile void* /*memory*/, std::size_t size) {
+std::int64_t size_of(const volatile void* memory) {
+  return static_cast<std::int64_t>(malloc_usable_size(const_cast<void*>(memory)));
+}
+
+void on_malloc(const volatile void* memory, std::size_t size) {
   ++counts.news;
   counts.bytes += size;
+  counts.held += size_of(memory);
 }
 
 void on_free(const volatile void* memory) {
-  if (memory != nullptr) ++counts.deletes;
+  if (memory == nullptr) return;
+  ++counts.deletes;
+  counts.held -= size_of(memory);
 }
 
 [[maybe_unused]] const int installed = __sanitizer_install_malloc_and_free_hooks(on_malloc, on_free);
@@ -56,9 +66,14 @@ void* allocate(std::size_t size, std::size_t alignment) noexcept {
   ++counts.news;
   counts.bytes += size;
   if (size == 0) size = 1;
-  if (alignment <= alignof(std::max_align_t)) return std::malloc(size);
   void* memory = nullptr;
-  return posix_memalign(&memory, alignment, size) == 0 ? memory : nullptr;
+  if (alignment <= alignof(std::max_align_t)) {
+    memory = std::malloc(size);
+  } else if (posix_memalign(&memory, alignment, size) != 0) {
+    memory = nullptr;
+  }
+  counts.held += static_cast<std::int64_t>(malloc_usable_size(memory));
+  return memory;
 }
 
 void* allocate_or_throw(std::size_t size, std::size_t alignment) {
@@ -69,6 +84,7 @@ void* allocate_or_throw(std::size_t size, std::size_t alignment) {
 
 void release(void* memory) noexcept {
   if (memory != nullptr) ++counts.deletes;
+  counts.held -= static_cast<std::int64_t>(malloc_usable_size(memory));
   std::free(memory);
 }
 
@@ -112,11 +128,13 @@ void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) no
 
 namespace remora::test {
 
-AllocCount::AllocCount() : news_(counts.news), bytes_(counts.bytes), deletes_(counts.deletes) {}
+AllocCount::AllocCount()
+    : news_(counts.news), bytes_(counts.bytes), deletes_(counts.deletes), held_(counts.held) {}
 
 std::uint64_t AllocCount::news() const { return counts.news - news_; }
 std::uint64_t AllocCount::bytes() const { return counts.bytes - bytes_; }
 std::uint64_t AllocCount::deletes() const { return counts.deletes - deletes_; }
+std::int64_t AllocCount::held() const { return counts.held - held_; }
 bool AllocCount::sees_malloc() {
 #ifdef REMORA_ALLOCATION_HOOKS
   return true;

@@ -24,6 +24,8 @@ class AllocCount final {
   std::uint64_t news() const;
   std::uint64_t bytes() const;
   std::uint64_t deletes() const;
+  // Bytes allocated and not freed, as malloc rounds them; negative when what was there before has been freed.
+  std::int64_t held() const;
   // With a sanitizer, malloc called directly is seen all the same.
   static bool sees_malloc();
 
@@ -31,6 +33,7 @@ class AllocCount final {
   std::uint64_t news_;
   std::uint64_t bytes_;
   std::uint64_t deletes_;
+  std::int64_t held_;
 };
 
 }  // namespace remora::test
