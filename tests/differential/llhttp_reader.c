@@ -1,9 +1,10 @@
-/* Reads requests as llhttp does, for tests/differential/readers.py, which compiles it.
+/* Reads messages as llhttp does, for tests/differential/readers.py, which compiles it.
  *
- * In: a decimal length and a newline, then so many bytes: what one connection carried. Out, for each: lines of a
+ * In: a decimal length, a word and a newline, then so many bytes: what one connection carried, to its end. The word is
+ * "?" for requests; for responses it has a letter for each request that they answer, H for HEAD. Out, for each: lines of a
  * letter and hexadecimal digits, the last of them ".":
- *   M method   U target   N name of a field   V its value   n, v those of a trailer   B body   E end of the message
- *   X what was wrong
+ *   M method   U target   S status, in two bytes   N name of a field   V its value   n, v those of a trailer   B body
+ *   E end of the message   X what was wrong
  */
 #include <llhttp.h>
 #include <stdio.h>
@@ -11,6 +12,8 @@
 #include <string.h>
 
 static int in_trailers;
+static char asked[16];
+static size_t answered;
 static char text[1 << 20];
 static size_t used;
 
@@ -54,9 +57,13 @@ static int on_value_end(llhttp_t* parser) {
   return shown(in_trailers ? 'v' : 'V');
 }
 static int on_head_end(llhttp_t* parser) {
-  (void)parser;
   in_trailers = 1;
-  return 0;
+  if (parser->type == HTTP_REQUEST) return 0;
+  const char status[2] = {(char)(parser->status_code >> 8), (char)parser->status_code};
+  show('S', status, sizeof status);
+  if (parser->status_code < 200) return 0;
+  const int head = answered < sizeof asked && asked[answered++] == 'H';
+  return head || parser->status_code == 204 || parser->status_code == 304; /* 1: no body */
 }
 static int on_body(llhttp_t* parser, const char* at, size_t length) {
   (void)parser;
@@ -83,12 +90,13 @@ int main(void) {
   settings.on_body = on_body;
   settings.on_message_complete = on_end;
   size_t length;
-  while (scanf("%zu", &length) == 1) {
+  while (scanf("%zu %15s", &length, asked) == 2) {
     if (getchar() != '\n') return 1;
     char* bytes = malloc(length + 1);
     if (fread(bytes, 1, length, stdin) != length) return 1;
     llhttp_t parser;
-    llhttp_init(&parser, HTTP_REQUEST, &settings);
+    answered = 0;
+    llhttp_init(&parser, asked[0] == '?' ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
     llhttp_errno_t error = llhttp_execute(&parser, bytes, length);
     if (error == HPE_OK) error = llhttp_finish(&parser);
     if (error != HPE_OK) {

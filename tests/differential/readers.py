@@ -51,13 +51,17 @@ class Llhttp:
         self.process.stdin.close()
         self.process.wait()
 
-    def read(self, data):
-        self.process.stdin.write(b"%d\n" % len(data) + data)
+    def lines(self, data, asked):
+        """(letter, text) as llhttp_reader.c says."""
+        self.process.stdin.write(b"%d %s\n" % (len(data), asked) + data)
         self.process.stdin.flush()
+        for line in iter(self.process.stdout.readline, b".\n"):
+            yield line[:1], bytes.fromhex(line[1:].decode())
+
+    def read(self, data):
         found, wrong = [], ""
         method, target, pairs, trailers, body = b"", b"", [], [], b""
-        for line in iter(self.process.stdout.readline, b".\n"):
-            kind, text = line[:1], bytes.fromhex(line[1:].decode())
+        for kind, text in self.lines(data, b"?"):
             if kind == b"M":
                 method, target, pairs, trailers, body = text, b"", [], [], b""
             elif kind == b"U":
@@ -135,33 +139,39 @@ def measure(data):
     if end < 0:
         return None
     end += 4
-    fields = split_fields(data[:end - 4].split(b"\r\n")[1:])
+    return end, *read_framed(data, end, split_fields(data[:end - 4].split(b"\r\n")[1:]))
+
+
+def read_framed(data, at, fields):
+    """Of a message whose `fields` end at `at`: (complete, body, trailers, end)."""
     codings = [v for n, v in fields if n.lower() == b"transfer-encoding"]
     lengths = [v for n, v in fields if n.lower() == b"content-length"]
     if codings:
-        body, at = b"", end
+        body = b""
         while True:
             line_end = data.find(b"\r\n", at)
             if line_end < 0:
-                return end, False, body, (), len(data)
+                return False, body, (), len(data)
             try:
                 size = int(data[at:line_end].split(b";")[0], 16)
+                if size < 0:
+                    raise ValueError
             except ValueError:
-                return end, True, body, (), len(data)
+                return True, body, (), len(data)
             at = line_end + 2
             if size == 0:
                 if data[at:at + 2] == b"\r\n":
-                    return end, True, body, (), at + 2
+                    return True, body, (), at + 2
                 last = data.find(b"\r\n\r\n", at)
                 if last < 0:
-                    return end, False, body, (), len(data)
-                return end, True, body, split_fields(data[at:last].split(b"\r\n")), last + 4
+                    return False, body, (), len(data)
+                return True, body, split_fields(data[at:last].split(b"\r\n")), last + 4
             if len(data) < at + size + 2:
-                return end, False, body, (), len(data)
+                return False, body, (), len(data)
             body += data[at:at + size]
             at += size + 2
     length = int(lengths[0]) if lengths and lengths[0].isdigit() else 0
-    return end, len(data) >= end + length, data[end:end + length], (), end + length
+    return len(data) >= at + length, data[at:at + length], (), at + length
 
 
 def split_fields(lines):
