@@ -107,6 +107,15 @@ class Child:
             self.pause(0.01)
         raise BenchError(f"{self.name} does not listen on port {port}:\n{self.log_tail()}")
 
+    def wait_saying(self, word):
+        """Until it has written so."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if word in self.log_tail():
+                return
+            self.pause(0.01)
+        raise BenchError(f"{self.name} does not say that it is {word}:\n{self.log_tail()}")
+
     def pids(self):
         """The program and all that descends from it (nginx: master and worker)."""
         parents = {}

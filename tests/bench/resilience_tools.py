@@ -75,7 +75,7 @@ class FaultyBackend:
         """Starts it; it is listening when this returns, and behaves so at once after."""
         self.child = Child("faulty-backend", [self.tools.paths["faulty_backend"], str(self.port),
                                               str(self.control_port)], self.tools.core, self.tools.directory)
-        self.child.wait_listening(self.control_port)
+        self.child.wait_saying("listening")  # not until something listens: that may be somebody else
         if behaviour:
             self.set(**behaviour)
 
