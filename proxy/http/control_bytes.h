@@ -1,5 +1,5 @@
-// Walks over the control characters of a text: below 0x20, or 0x7f. Every head is looked through for them, so
-// this goes 16 bytes at a time, in the compiler's portable vectors.
+// Walks over the control characters of a text, below 0x20 or 0x7f, and over one other if one is named. Every
+// head is looked through for them, so this goes 16 bytes at a time, in the compiler's portable vectors.
 //
 // Thread: any. It refers to the text.
 #pragma once
@@ -12,10 +12,11 @@
 
 namespace remora::http {
 
-class ControlBytes final {
+template <char kOther = 0x7f>
+class MarkedBytes final {
  public:
   // Those at or after `from`.
-  ControlBytes(std::string_view text, std::size_t from) : text_(text), block_(from) {
+  MarkedBytes(std::string_view text, std::size_t from) : text_(text), block_(from) {
     if (block_ < text_.size()) marks_ = marks_at(block_);
   }
 
@@ -56,6 +57,7 @@ class ControlBytes final {
       // The last block overlaps what lies before it.
       return marks_of(text_.data() + text_.size() - kBlock) >> (kBlock - left);
     }
+    static_assert(kOther != 'a');
     char padded[kBlock];
     std::memset(padded, 'a', sizeof padded);
     std::memcpy(padded, text_.data() + at, left);
@@ -66,7 +68,8 @@ class ControlBytes final {
     using Bytes [[gnu::vector_size(kBlock)]] = unsigned char;
     Bytes block;
     std::memcpy(&block, bytes, sizeof block);
-    const auto marks = reinterpret_cast<Marks>((block < 0x20) | (block == 0x7f));
+    const auto marks = reinterpret_cast<Marks>((block < 0x20) | (block == 0x7f) |
+                                               (block == static_cast<unsigned char>(kOther)));
 #ifdef __SSE2__
     return static_cast<std::uint32_t>(__builtin_ia32_pmovmskb128(marks));
 #else
@@ -78,5 +81,7 @@ class ControlBytes final {
   std::size_t block_;
   std::uint32_t marks_ = 0;
 };
+
+using ControlBytes = MarkedBytes<>;
 
 }  // namespace remora::http

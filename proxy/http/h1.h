@@ -1,5 +1,5 @@
-// HTTP/1.1 (RFC 9112), both roles, on llhttp, behind a raw scan and a framing policy of our own that close
-// what llhttp lets through (docs/http.md lists every rule).
+// HTTP/1.1 (RFC 9112), both roles: a raw scan, lines taken apart, and a framing policy that is stricter than
+// llhttp and that llhttp must agree with (docs/http.md lists every rule).
 //
 // Memory: an idle codec holds no buffers. A head that arrives in pieces is kept until it is whole, bounded by
 // Limits::header_bytes; at most one read of pipelined input is kept while an exchange is active.

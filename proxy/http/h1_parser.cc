@@ -8,6 +8,7 @@
 #include <new>
 #include <type_traits>
 
+#include "proxy/http/control_bytes.h"
 #include "proxy/http/start_line.h"
 #include "proxy/http/target.h"
 
@@ -19,55 +20,46 @@ constexpr std::uint32_t kChunkAllowance = 16;
 constexpr std::uint8_t kMostDigits = 16;  // of a chunk size: more could only be leading zeros or too much
 constexpr auto kLongestChunk = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
 
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
 Fault malformed(std::string_view detail) { return Fault{ErrorCode::kMalformedMessage, detail}; }
 
 bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 
-// Where llhttp's callbacks put the fields of the block being parsed.
-struct Sink {
-  const char* block = nullptr;
-  FieldList* fields = nullptr;
-  std::string_view name;
-  std::string_view value;
-  bool skip_body = false;
-  bool complete = false;
-  unsigned flags = 0;  // llhttp's, when the head was complete
-  std::uint64_t content_length = 0;
-  bool split = false;  // a name or value came in pieces: impossible after the scan
-
-  void flush() {
-    if (name.empty()) return;
-    while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
-    const char* const value_at = value.empty() ? name.data() + name.size() : value.data();
-    fields->add_at(static_cast<std::size_t>(name.data() - block), name.size(),
-                   static_cast<std::size_t>(value_at - block), value.size());
-    name = value = {};
+// Fills `fields` from `block`: field lines that HeadScan has passed, and the empty line.
+std::optional<Fault> split_fields(std::string_view block, FieldList& fields) {
+  block.remove_suffix(2);
+  fields.start(block);
+  MarkedBytes<':'> marks(block, 0);
+  for (std::size_t at = 0; at < block.size();) {
+    const std::size_t colon = marks.next();
+    if (block[colon] != ':') return malformed("invalid field line");
+    std::size_t value_end = marks.next();
+    while (block[value_end] != '\r') value_end = marks.next();
+    const std::size_t next = marks.next() + 1;
+    std::size_t value_at = colon + 1;
+    while (is_blank(block[value_at])) ++value_at;
+    while (value_end > value_at && is_blank(block[value_end - 1])) --value_end;
+    const FieldId id = fields.add_at(at, colon - at, value_at, value_end - value_at);
+    if (id == FieldId::kOther && !is_token(block.substr(at, colon - at))) {
+      return malformed("invalid field line");
+    }
+    at = next;
   }
+  return std::nullopt;
+}
+
+// What llhttp makes of the fields that decide where the body ends.
+struct Opinion {
+  bool complete = false;
+  unsigned flags = 0;
+  std::uint64_t length = 0;
 };
 
-Sink& sink(llhttp_t* parser) { return *static_cast<Sink*>(parser->data); }
-
-int on_field(llhttp_t* parser, const char* at, std::size_t size) {
-  Sink& to = sink(parser);
-  to.flush();
-  to.name = {at, size};
-  return 0;
-}
-
-int on_value(llhttp_t* parser, const char* at, std::size_t size) {
-  Sink& to = sink(parser);
-  to.split = to.split || !to.value.empty();
-  to.value = {at, size};
-  return 0;
-}
-
 int on_complete(llhttp_t* parser) {
-  Sink& to = sink(parser);
-  to.flush();
-  to.complete = true;
-  to.flags = parser->flags;
-  to.content_length = parser->content_length;
-  return to.skip_body ? 1 : 0;
+  *static_cast<Opinion*>(parser->data) =
+      Opinion{.complete = true, .flags = parser->flags, .length = parser->content_length};
+  return 0;
 }
 
 // A parser that has seen a start line, and the settings it refers to. Copying it is cheaper than having each
@@ -76,8 +68,6 @@ class Started final {
  public:
   Started(llhttp_type type, std::string_view line) {
     llhttp_settings_init(&settings_);
-    settings_.on_header_field = on_field;
-    settings_.on_header_value = on_value;
     settings_.on_headers_complete = on_complete;
     llhttp_init(&parser_, type, &settings_);
     llhttp_execute(&parser_, line.data(), line.size());
@@ -103,44 +93,32 @@ static_assert(std::is_trivially_copyable_v<llhttp_t>);
 
 llhttp_t* as_llhttp(std::byte* storage) { return std::launder(reinterpret_cast<llhttp_t*>(storage)); }
 
-Fault explain(llhttp_errno_t code) {
-  switch (code) {
-    case HPE_INVALID_CONTENT_LENGTH:
-    case HPE_UNEXPECTED_CONTENT_LENGTH:
-      return Fault{ErrorCode::kForbiddenFraming, "invalid or repeated Content-Length"};
-    case HPE_INVALID_TRANSFER_ENCODING:
-      return Fault{ErrorCode::kForbiddenFraming, "invalid Transfer-Encoding"};
-    default: return malformed("invalid field line");
-  }
-}
-
 }  // namespace
 
-// Fills `fields` from `block` (field lines and the empty line), leaving llhttp at the start of the body. Two
-// opinions on the framing, llhttp's and read_framing's, must agree.
+// Fills `fields` from `block`, leaving llhttp at the start of the body, if there is one. Two opinions on the
+// framing, llhttp's and read_framing's, must agree.
 std::optional<Fault> H1Parser::parse_fields(std::string_view block, Shape shape, FieldList& fields,
                                             Framing& framing) {
+  if (auto fault = split_fields(block, fields)) return fault;
+  if (auto fault = read_framing(fields, shape.version, framing)) return fault;
+  if (shape.bodiless || !(framing.chunked || framing.length)) return std::nullopt;
+
   static_assert(sizeof(llhttp_t) <= kLlhttpSize && alignof(llhttp_t) <= 8);
   auto* const parser = new (llhttp_) llhttp_t(started(shape.response));
-  fields.start(block.substr(0, block.size() - 2));
-  Sink to;
-  to.block = block.data();
-  to.fields = &fields;
-  to.skip_body = shape.bodiless;
-  parser->data = &to;
-  const llhttp_errno_t code = llhttp_execute(parser, block.data(), block.size());
+  Opinion opinion;
+  parser->data = &opinion;
+  const std::string_view lines = fields.storage();
+  bool fine = true;
+  for (const Field& field : fields.raw()) {
+    if (field.id != FieldId::kContentLength && field.id != FieldId::kTransferEncoding) continue;
+    const std::size_t end = lines.find('\n', std::size_t{field.value_at} + field.value_size) + 1;
+    fine = fine && feed(lines.substr(field.name_at, end - field.name_at));
+  }
+  fine = fine && feed("\r\n");
   parser->data = nullptr;
-  // An upgrade pauses llhttp; whether there is one is decided elsewhere.
-  if (code == HPE_PAUSED_UPGRADE) llhttp_resume_after_upgrade(parser);
-  if (!to.complete) return explain(code);
-  if (to.split) return malformed("field in pieces");
-  // With all fields known, ours is the better explanation of what llhttp refused.
-  if (auto fault = read_framing(fields, shape.version, framing)) return fault;
-  if (code != HPE_OK && code != HPE_PAUSED_UPGRADE) return explain(code);
-  if (shape.bodiless) return std::nullopt;
-  const bool agreed = framing.chunked == ((to.flags & F_CHUNKED) != 0) &&
-                      framing.length.has_value() == ((to.flags & F_CONTENT_LENGTH) != 0) &&
-                      (!framing.length || *framing.length == to.content_length);
+  const bool agreed = fine && opinion.complete && framing.chunked == ((opinion.flags & F_CHUNKED) != 0) &&
+                      framing.length.has_value() == ((opinion.flags & F_CONTENT_LENGTH) != 0) &&
+                      framing.length.value_or(0) == opinion.length;
   if (!agreed) return Fault{ErrorCode::kForbiddenFraming, "ambiguous framing"};
   return std::nullopt;
 }
@@ -203,9 +181,7 @@ std::optional<Fault> H1Parser::response(std::string_view bytes, Asked asked, Res
 }
 
 bool H1Parser::feed(std::string_view bytes) {
-  llhttp_t* const parser = as_llhttp(llhttp_);
-  const llhttp_errno_t code = llhttp_execute(parser, bytes.data(), bytes.size());
-  return code == HPE_OK || code == HPE_PAUSED_UPGRADE;
+  return llhttp_execute(as_llhttp(llhttp_), bytes.data(), bytes.size()) == HPE_OK;
 }
 
 H1Parser::Step H1Parser::refuse(std::string_view detail) {
@@ -325,20 +301,13 @@ H1Parser::Step H1Parser::take_trailers(std::string_view bytes, std::size_t used,
     case HeadScan::Result::kDone: break;
   }
   const std::string_view block = bytes.substr(0, scan_.size());
-  trailers.start(block.substr(0, block.size() - 2));
-  Sink to;
-  to.block = block.data();
-  to.fields = &trailers;
-  llhttp_t* const parser = as_llhttp(llhttp_);
-  parser->data = &to;
-  const bool fine = feed(block);
-  parser->data = nullptr;
-  to.flush();
-  if (auto fault = filter_trailers(trailers)) {
+  auto fault = split_fields(block, trailers);
+  if (!fault) fault = filter_trailers(trailers);
+  if (fault) {
     fault_ = *fault;
     return Step{Step::Kind::kFault, false, 0, {}};
   }
-  if (!fine || to.split) return refuse("invalid trailer field");
+  if (!feed("\r\n")) return refuse("invalid chunk framing");
   stage_ = Stage::kDone;
   return Step{Step::Kind::kEnd, true, used + block.size(), {}};
 }

@@ -3,8 +3,9 @@
 //
 //   scan() until kDone -> request() or response() -> next() until `end` (or the connection's) -> scan() ...
 //
-// llhttp parses the fields and the chunk framing, behind HeadScan and read_framing. Start lines and chunk
-// extensions never reach it: it knows only some methods, and refuses valid pairs of extensions.
+// llhttp parses what decides where a body ends: the framing fields, as a second opinion to read_framing's,
+// and the chunk framing. All else never reaches it: it knows only some methods, refuses valid pairs of
+// extensions, and is slower at taking a field line apart.
 //
 // The chunk framing may cost the sender at most 16 KiB beyond 16 bytes per chunk and twice the body (RFC 9112
 // section 7.1.1 asks for a limit).

@@ -200,8 +200,8 @@ void FieldList::start(std::string_view block) {
   bytes_.assign(block);
 }
 
-void FieldList::add_at(std::size_t name_at, std::size_t name_size, std::size_t value_at,
-                       std::size_t value_size) {
+FieldId FieldList::add_at(std::size_t name_at, std::size_t name_size, std::size_t value_at,
+                          std::size_t value_size) {
   const FieldId id = field_id(std::string_view(bytes_).substr(name_at, name_size));
   const std::size_t name_end = name_at + name_size;
   const std::size_t value_end = value_at + value_size;
@@ -218,6 +218,7 @@ void FieldList::add_at(std::size_t name_at, std::size_t name_size, std::size_t v
                           .wire = wire});
   ++live_;
   present_ |= bit(id);
+  return id;
 }
 
 void FieldList::add(std::string_view name, std::string_view value) { add(field_id(name), name, value); }

@@ -107,9 +107,9 @@ class FieldList final {
   void swap(FieldList& other) noexcept;
 
   // For parsers: starts anew with `block`, field lines as they came, each ending in CRLF; then says where the
-  // fields are in it.
+  // fields are in it. Returns whose field it is; the name of kOther need not be a token.
   void start(std::string_view block);
-  void add_at(std::size_t name_at, std::size_t name_size, std::size_t value_at, std::size_t value_size);
+  FieldId add_at(std::size_t name_at, std::size_t name_size, std::size_t value_at, std::size_t value_size);
 
   // Appends, keeping order; values are taken as they are (the codec has validated them, or the configuration
   // has). Arguments must not be views into this list.

@@ -98,6 +98,7 @@ TEST_CASE("every byte is a control character or not, at every place") {
       bytes[place] = static_cast<char>(byte);
       const bool control = byte < 0x20 || byte == 0x7f;
       REQUIRE(ControlBytes(bytes, 0).next() == (control ? place : bytes.size()));
+      REQUIRE(MarkedBytes<':'>(bytes, 0).next() == (control || byte == ':' ? place : bytes.size()));
     }
   }
 }
