@@ -173,6 +173,7 @@ void HttpLink::codec_changed() {
 void HttpLink::flush(bool last) {
   if (written().empty()) return;
   const std::array<std::string_view, 1> pieces{*output_};
+  last_sent_ = last;
   send(pieces, last);
 }
 
@@ -184,7 +185,8 @@ void HttpLink::at_end_of_turn() {
     codec_->proceed();
     if (state_ != State::kOpen) return;
   }
-  flush(state_ == State::kOpen && codec_->fate() == http::Codec::Fate::kClose);
+  const http::Codec::Fate fate = codec_->fate();
+  flush(state_ == State::kOpen && (fate == http::Codec::Fate::kClose || fate == http::Codec::Fate::kFinish));
   env_.buffers.give(std::move(output_));
   if (choked_ && !stream_full_ && state_ == State::kOpen) resume_senders();
   apply_fate();
@@ -207,9 +209,11 @@ void HttpLink::apply_fate() {
   switch (codec_->fate()) {
     case http::Codec::Fate::kOpen: return;
     case http::Codec::Fate::kClose:
+    case http::Codec::Fate::kFinish:
       state_ = State::kFlushing;
-      linger_for(kFlush);
-      return finish_sending();
+      finish_sending();
+      if (state_ == State::kFlushing) linger_for(kFlush);
+      return;
     case http::Codec::Fate::kAbort:
       close(true);
       owner_.on_link_closed(nullptr);
@@ -219,7 +223,8 @@ void HttpLink::apply_fate() {
 
 void HttpLink::finish_sending() {
   if (stream_->queued() > 0) return;  // on_drained comes back here
-  if (peer_ended_) return finish(nullptr);
+  // Without end(): a close says it as well, in one system call for two.
+  if (peer_ended_ || (last_sent_ && codec_->fate() == http::Codec::Fate::kFinish)) return finish(nullptr);
   stream_->end();
   state_ = State::kLingering;
   linger_for(kLinger);

@@ -4,8 +4,8 @@
 //
 //   state       enters by                         leaves by
 //   kOpen       start()                           the codec's fate, on_closed
-//   kFlushing   fate kClose                       everything sent -> FIN -> kLingering, or kClosed if the
-//                                                 peer has ended; 30 s without progress -> kClosed
+//   kFlushing   fate kClose or kFinish            everything sent -> FIN -> kLingering, or kClosed if the
+//                                                 peer sends no more; 30 s without progress -> kClosed
 //   kLingering  FIN sent (RFC 9112 section 9.6)   the peer's FIN, or 2 s
 //   kClosed     any of the above, fate kAbort     -
 //
@@ -110,6 +110,7 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
   bool choked_ = false;       // somebody was told to stop and not yet to go on
   bool stream_full_ = false;  // the stream said stop: its on_writable will come
   bool peer_ended_ = false;
+  bool last_sent_ = false;  // what was last written went out, or is queued, as the stream's last
 };
 
 }  // namespace remora::proxy

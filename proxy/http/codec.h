@@ -168,8 +168,9 @@ class Codec {
   // Whether the connection should go on reading.
   virtual bool wants_input() const = 0;
   // Nothing more will be sent and nothing more is expected. The connection should flush and close:
-  // kOpen: go on; kClose: flush, FIN, linger for the peer's FIN (RFC 9112 section 9.6), close; kAbort: reset.
-  enum class Fate : std::uint8_t { kOpen, kClose, kAbort };
+  // kOpen: go on; kClose: flush, FIN, linger for the peer's FIN (RFC 9112 section 9.6), close; kFinish: the
+  // peer has said that it sends nothing more, so flush and close; kAbort: reset.
+  enum class Fate : std::uint8_t { kOpen, kClose, kFinish, kAbort };
   virtual Fate fate() const = 0;
   // Exchanges that have begun and not ended.
   virtual std::size_t active() const = 0;

@@ -89,7 +89,8 @@ std::size_t H1Server::take_head(std::string_view bytes) {
     return size;
   }
   // What a client sends behind a CONNECT that is refused may be meant for the tunnel, and is no request.
-  persistent_ = is_persistent(parser_.connection(), head.version) && !connect;
+  final_ = !is_persistent(parser_.connection(), head.version) && !connect;
+  persistent_ = !final_ && !connect;
   upgrade_ = head.upgrade || connect;
   expects_ = head.has_body && head.fields.has(FieldId::kExpect);
   blocked_ = false;

@@ -102,6 +102,7 @@ class H1Server final : public ServerCodec, private ServerStream {
   bool asked_head_ = false;  // HEAD
   bool peer_1_1_ = true;
   bool persistent_ = true;  // as far as is known
+  bool final_ = false;      // the peer has said that it is its last
   bool upgrade_ = false;    // asked for
   bool expects_ = false;    // 100-continue, and none was sent yet
   bool blocked_ = false;    // send_body returned false

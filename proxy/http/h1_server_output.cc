@@ -142,7 +142,7 @@ void H1Server::send_trailers(const FieldList& trailers) {
 // The response is complete, or both halves are.
 void H1Server::finish() {
   leave();
-  if (!persistent_) return close(Fate::kClose);
+  if (!persistent_) return close(final_ && in_ == In::kDone ? Fate::kFinish : Fate::kClose);
   if (in_ == In::kBody) {
     in_ = In::kDiscard;
     received_ = 0;

@@ -1,3 +1,4 @@
+// Long because all the ways in which a link ends stand together.
 #include "proxy/http_link.h"
 
 #include <doctest/doctest.h>
@@ -285,6 +286,46 @@ TEST_CASE("closing when the peer has ended already does not wait for it") {
   f.change(Fate::kClose);
   CHECK(f.closes == 1);
   CHECK_FALSE(f.wire.alive);
+}
+
+TEST_CASE("a peer that sends no more is not waited for") {
+  Fixture f;
+  const auto finish = [&f](std::string_view last) {
+    f.event([&] {
+      if (!last.empty()) f.link->write(last);
+      f.codec.fate_now = Fate::kFinish;
+      f.link->codec_changed();
+    });
+  };
+  SUBCASE("once the last bytes are out") {
+    finish("bye");
+    CHECK(f.wire.sends == std::vector<std::string>{"bye"});
+    CHECK(f.wire.last);
+    CHECK_FALSE(f.wire.ended);  // the close says it
+  }
+  SUBCASE("but the queue is") {
+    f.wire.queued = 1000;
+    finish("bye");
+    CHECK(f.closes == 0);
+    SUBCASE("until it has drained") {
+      f.wire.queued = 0;
+      f.event([&] { f.wire.events->on_drained(); });
+      CHECK_FALSE(f.wire.ended);
+    }
+    SUBCASE("for as long as it moves") { f.t.run_for(31s); }
+  }
+  SUBCASE("unless the last bytes went out before anybody knew that they were") {
+    f.event([&] { f.link->write("bye"); });
+    finish({});
+    CHECK(f.wire.ended);
+    CHECK(f.closes == 0);
+    f.event([&] { f.wire.events->on_end(); });
+  }
+  CHECK(f.closes == 1);
+  CHECK_FALSE(f.why.has_value());
+  CHECK_FALSE(f.wire.alive);
+  CHECK_FALSE(f.wire.was_reset);
+  CHECK(f.t.wheel.size() == 0);
 }
 
 TEST_CASE("closing waits for the queue to drain before the FIN") {

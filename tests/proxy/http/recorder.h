@@ -196,7 +196,7 @@ class RecordingResponses final : public Responses, private BodyLog {
 };
 
 inline std::string_view to_string(Codec::Fate fate) {
-  constexpr std::string_view kNames[] = {"open", "close", "abort"};
+  constexpr std::string_view kNames[] = {"open", "close", "finish", "abort"};
   return kNames[static_cast<int>(fate)];
 }
 
