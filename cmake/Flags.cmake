@@ -3,7 +3,7 @@ include(CheckCXXCompilerFlag)
 # Compiler flags of our own code, as one interface target that every target of ours links.
 add_library(remora_flags INTERFACE)
 target_compile_options(remora_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -fno-omit-frame-pointer)
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
 # What nearly every file includes anyway. Files still include what they use: clang-tidy and builds with a compiler cache precompile nothing.
 set(remora_precompiled
   <algorithm> <array> <atomic> <charconv> <chrono> <cmath> <cstddef> <cstdint> <cstring> <deque> <expected> <functional>
@@ -57,6 +57,8 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   endif()
   add_compile_definitions($<$<NOT:$<BOOL:${REMORA_SANITIZE}>>:_FORTIFY_SOURCE=2>)
   add_link_options(-Wl,-z,relro -Wl,-z,now -pie)
+  # All functions of libraries are bound at start (`now`): calls need no table to jump through.
+  add_compile_options(-fno-plt)
   # What nobody calls stays out of the image.
   add_compile_options(-ffunction-sections -fdata-sections)
   add_link_options(-Wl,--gc-sections)
