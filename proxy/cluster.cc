@@ -68,8 +68,13 @@ void Cluster::learn_settings() {
                     .limits = {},
                     .room = limits_connections(*settings_) ? &connection_room_ : nullptr};
   tracks_latency_ = settings_->balance.algorithm == lb::Algorithm::kPeakEwma;
-  tracks_quantile_ =
+  const bool hedges =
       hedges_by_percentile(*config_, static_cast<std::size_t>(settings_ - config_->clusters.data()));
+  if (!hedges) {
+    latencies_.reset();
+  } else if (!latencies_) {
+    latencies_ = std::make_unique<breaker::LatencyQuantile>();
+  }
   cluster_scope_ = settings_->breaker_scope == config::BreakerScope::kCluster;
 }
 
@@ -225,7 +230,7 @@ void Cluster::release(Lease& lease, const breaker::Outcome& outcome, std::option
   --in_flight_;
   --endpoint.stats.requests_active;
   if (latency && tracks_latency_) endpoint.latency.observe(*latency, env_.now());
-  if (latency && tracks_quantile_) latencies_.observe(*latency, env_.now());
+  if (latency && latencies_) latencies_->observe(*latency, env_.now());
   if (!queue_.empty() || state_->waiting.load() != 0) {
     room_made_ = true;
     env_.turn.defer(*this);

@@ -150,7 +150,9 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   ClusterState& state() { return *state_; }
   ClusterStats& stats() { return stats_; }
   // The latency a share `q` of the responses stays below; nullopt: not enough is known.
-  std::optional<Duration> latency_quantile(double q) const { return latencies_.value(q, env_.now()); }
+  std::optional<Duration> latency_quantile(double q) const {
+    return latencies_ ? latencies_->value(q, env_.now()) : std::nullopt;
+  }
   ClusterReport report() const;
   // Nothing is in flight: a retired cluster may be destroyed.
   bool idle() const { return in_flight_ == 0 && queue_.empty(); }
@@ -225,7 +227,7 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   std::uint64_t in_flight_ = 0;           // leases, those of retired endpoints included
   std::uint64_t listed_in_flight_ = 0;    // the sum over loads_
   PendingQueue queue_;
-  breaker::LatencyQuantile latencies_;  // fed only if somebody asks
+  std::unique_ptr<breaker::LatencyQuantile> latencies_;  // null unless somebody asks: it is large
   std::uint64_t seen_version_ = 0;
   std::uint64_t generation_ = 0;
   TimePoint look_again_ = TimePoint::max();  // when a breaker's time is over
@@ -233,7 +235,6 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   bool room_made_ = false;                   // a place was given back in this event
   bool yields_ = false;                      // it is the others' turn, where others wait as well
   bool tracks_latency_ = false;
-  bool tracks_quantile_ = false;
   bool cluster_scope_ = false;
   bool went_anywhere_ = false;  // when apply() was called before
 };
