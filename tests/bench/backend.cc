@@ -1,12 +1,12 @@
 // The backend of tests/bench/compare: HTTP/1.1 keep-alive at the least cost, so that what is measured is the
 // proxy.
 //
-// GET /64, /1k, /100k and /10m answer with a body of that size; a request with a body (Content-Length or
-// chunked) is drained and then answered by its path like any other. Unknown paths get 404. Responses are
-// built once, at start. A request costs one read and one write. Pipelined requests are answered in order: a
-// response that the socket does not take at once stops the reading of further requests. `Connection: close`
-// is obeyed. Requests are trusted: this parser knows just enough for well-formed requests of a proxy or load
-// generator.
+// GET /64, /1k, /100k and /10m answer with a body of that size, /chunked with 1 KiB in four chunks, /echo
+// with 101 and then with what it is sent; a request with a body (Content-Length or chunked) is drained and
+// then answered by its path like any other. Unknown paths get 404. Responses are built once, at start. A
+// request costs one read and one write. Pipelined requests are answered in order: a response that the socket
+// does not take at once stops the reading of further requests. `Connection: close` is obeyed. Requests are
+// trusted: this parser knows just enough for well-formed requests of a proxy or load generator.
 //
 // Usage: backend LISTEN_PORT   (loopback; port 0 picks a free one). Prints "listening PORT" once it accepts.
 
@@ -54,15 +54,42 @@ struct Response {
   std::string closing;
 };
 
-Response make_response(std::string path, std::string_view status, std::size_t body_size) {
-  std::string body(body_size, '\0');
-  for (std::size_t i = 0; i < body_size; ++i) body[i] = static_cast<char>('a' + i % 26);
+std::string make_body(std::size_t size) {
+  std::string body(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) body[i] = static_cast<char>('a' + i % 26);
+  return body;
+}
+
+// `framing`: the field that says where the body ends; `body`: framed so.
+Response make_response(std::string path, std::string_view status, const std::string& framing,
+                       const std::string& body) {
   const std::string head = "HTTP/1.1 " + std::string(status) +
                            "\r\nServer: bench\r\nDate: Fri, 20 Nov 2026 12:00:00 GMT\r\n"
-                           "Content-Type: application/octet-stream\r\nContent-Length: " +
-                           std::to_string(body_size) +
+                           "Content-Type: application/octet-stream\r\n" +
+                           framing +
                            "\r\nCache-Control: max-age=60\r\nETag: \"5f3c-61a\"\r\nVary: Accept-Encoding\r\n";
   return {std::move(path), head + "\r\n" + body, head + "Connection: close\r\n\r\n" + body};
+}
+
+Response make_sized(std::string path, std::string_view status, std::size_t size) {
+  return make_response(std::move(path), status, "Content-Length: " + std::to_string(size), make_body(size));
+}
+
+Response make_chunked() {
+  constexpr std::size_t kChunk = 256;
+  const std::string body = make_body(4 * kChunk);
+  std::string framed;
+  for (std::size_t at = 0; at < body.size(); at += kChunk)
+    framed += "100\r\n" + body.substr(at, kChunk) + "\r\n";
+  return make_response("/chunked", "200 OK", "Transfer-Encoding: chunked", framed + "0\r\n\r\n");
+}
+
+constexpr std::string_view kEcho = "/echo";
+
+Response make_switch() {
+  const std::string head =
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+  return {std::string(kEcho), head, head};
 }
 
 bool starts_with_nocase(std::string_view text, std::string_view prefix) {
@@ -154,6 +181,7 @@ struct Connection {
   bool answer_owed = false;   // a request head was read, its response is not begun
   bool close_at_end = false;
   bool waits_for_room = false;  // registered for EPOLLOUT instead of EPOLLIN
+  bool echo = false;            // what comes goes back; `input` holds what the socket has not taken
   const Response* response = nullptr;
   ChunkSkipper chunks;
 };
@@ -163,11 +191,13 @@ class Backend final {
   explicit Backend(int listener)
       : listener_(listener), epoll_(epoll_create1(EPOLL_CLOEXEC)), buffer_(kReadSize) {
     if (epoll_ < 0) die("epoll_create1");
-    responses_.push_back(make_response("/64", "200 OK", 64));
-    responses_.push_back(make_response("/1k", "200 OK", 1024));
-    responses_.push_back(make_response("/100k", "200 OK", std::size_t{100} * 1024));
-    responses_.push_back(make_response("/10m", "200 OK", std::size_t{10} * 1024 * 1024));
-    responses_.push_back(make_response("", "404 Not Found", 0));
+    responses_.push_back(make_sized("/64", "200 OK", 64));
+    responses_.push_back(make_sized("/1k", "200 OK", 1024));
+    responses_.push_back(make_sized("/100k", "200 OK", std::size_t{100} * 1024));
+    responses_.push_back(make_sized("/10m", "200 OK", std::size_t{10} * 1024 * 1024));
+    responses_.push_back(make_chunked());
+    responses_.push_back(make_switch());
+    responses_.push_back(make_sized("", "404 Not Found", 0));
     watch(EPOLL_CTL_ADD, listener_, EPOLLIN, nullptr);
   }
 
@@ -212,7 +242,7 @@ class Backend final {
   bool serve(Connection& connection) {
     if (connection.waits_for_room) {
       if (!write_some(connection)) return false;
-      if (connection.waits_for_room) return true;
+      if (connection.waits_for_room || connection.echo) return true;
       const std::string held = std::exchange(connection.input, {});
       return answer(connection, held);
     }
@@ -220,6 +250,7 @@ class Backend final {
     if (got < 0) return would_block();
     if (got == 0) return false;
     const std::string_view fresh(buffer_.data(), static_cast<std::size_t>(got));
+    if (connection.echo) return echo(connection, fresh);
     if (connection.input.empty()) return answer(connection, fresh);
     const std::string joined = std::exchange(connection.input, {}) + std::string(fresh);
     return answer(connection, joined);
@@ -233,10 +264,20 @@ class Backend final {
       connection.answer_owed = false;
       const Response& response = *connection.response;
       connection.output = connection.close_at_end ? response.closing : response.keep_alive;
+      connection.echo = response.path == kEcho;
       if (!write_some(connection)) return false;
+      if (connection.echo) return data.empty() || echo(connection, data);
     }
     if (data.size() > kMaxHead && !connection.waits_for_room) return false;
     connection.input.assign(data);
+    return true;
+  }
+
+  bool echo(Connection& connection, std::string_view data) {
+    connection.output = data;
+    if (!write_some(connection)) return false;
+    connection.input.assign(connection.output);
+    connection.output = connection.input;
     return true;
   }
 

@@ -1,11 +1,10 @@
-"""What tests/bench/compare reads and drives: /proc, wrk, and a crowd of idle connections."""
+"""What tests/bench/compare reads and drives: /proc, wrk and our own generator."""
 
 import contextlib
 import glob
 import json
 import os
 import re
-import select
 import socket
 import ssl
 import subprocess
@@ -14,9 +13,8 @@ import time
 from proxies import BenchError, Child
 
 SECONDS_PER_TICK = 1 / os.sysconf("SC_CLK_TCK")
-BATCH = 64
-SETTLE_SECONDS = 1.0
 MARK = "bench-result "
+FIELD_BYTES = 512  # of each that makes a request's head large
 TLS_CIPHER = ("TLS_AES_256_GCM_SHA384", "TLSv1.3", 256)  # what OpenSSL's clients ask for first; checked of each proxy
 TLS_TEXT = "TLS 1.3, TLS_AES_256_GCM_SHA384, X25519, a P-256 certificate"
 
@@ -69,7 +67,7 @@ def stolen_seconds():
 
 
 def read_response(connection):
-    """Reads one response with a Content-Length; returns (status, body). Raises OSError on a short one."""
+    """Reads one response with a Content-Length or chunked; returns (status, body). Raises OSError on a short one."""
     data = b""
     while b"\r\n\r\n" not in data:
         more = connection.recv(65536)
@@ -77,6 +75,13 @@ def read_response(connection):
             raise ConnectionError("closed within a response head")
         data += more
     head, _, body = data.partition(b"\r\n\r\n")
+    if re.search(rb"(?im)^transfer-encoding:\s*chunked", head):
+        while not body.endswith(b"\r\n0\r\n\r\n"):
+            more = connection.recv(65536)
+            if not more:
+                raise ConnectionError("closed within a chunked body")
+            body += more
+        return int(head.split()[1]), join_chunks(body)
     length = int(re.search(rb"(?im)^content-length:\s*(\d+)", head).group(1))
     parts = [body]
     missing = length - len(body)
@@ -87,6 +92,16 @@ def read_response(connection):
         parts.append(more)
         missing -= len(more)
     return int(head.split()[1]), b"".join(parts)
+
+
+def join_chunks(framed):
+    """The body of whole chunks."""
+    body = b""
+    while framed:
+        size, _, rest = framed.partition(b"\r\n")
+        body += rest[:int(size, 16)]
+        framed = rest[int(size, 16) + 2:]
+    return body
 
 
 def request_bytes(port, path):
@@ -136,6 +151,9 @@ class Wrk:
                    "-s", self.script, f"{self.scheme}://127.0.0.1:{port}{scenario.path}"]
         if scenario.close:
             command += ["-H", "Connection: close"]
+        for number in range(scenario.header_bytes // FIELD_BYTES):
+            name = f"X-Bench-{number:02}: "
+            command += ["-H", name + "v" * (FIELD_BYTES - 2 - len(name))]
         wrk = Child("wrk", command, self.core, self.directory)
         try:
             if midway:
@@ -156,33 +174,63 @@ class Wrk:
         return result
 
 
+class Meter:
+    """What a proxy costs from here on."""
+
+    def __init__(self, proxy):
+        self.proxy = proxy
+        self.pids = proxy.pids()
+        self.stolen, self.begun, self.before = stolen_seconds(), time.monotonic(), Cpu(self.pids)
+
+    def read(self, count, **others):
+        """The costs, each for one of `count`, with `others`: a round's flat dict of numbers."""
+        after, wall, before = Cpu(self.pids), time.monotonic() - self.begun, self.before
+        self.proxy.check_alive()
+        if count == 0:
+            raise BenchError(f"{self.proxy.name}: nothing was answered in {wall:.1f} s")
+        return {"requests_per_second": count / wall, "mib_per_second": 0.0, "p50_us": 0.0, "p99_us": 0.0,
+                "cpu_us": (after.run - before.run) * 1e6 / count, "user_us": (after.user - before.user) * 1e6 / count,
+                "system_us": (after.system - before.system) * 1e6 / count, "busy": (after.run - before.run) / wall,
+                "wait": (after.wait - before.wait) / wall, "stolen": (stolen_seconds() - self.stolen) / wall,
+                "rss": resident(self.pids), "errors": 0, "requests": count, **others}
+
+
 def under_load(proxy, port, wrk, scenario, seconds):
     """One measured round. Returns a flat dict of numbers."""
     wrk.run(port, scenario, 1)  # warms caches, pools and the allocator; not counted
-    pids = proxy.pids()
     rss = []
-    stolen, begun, before = stolen_seconds(), time.monotonic(), Cpu(pids)
-    result = wrk.run(port, scenario, seconds, midway=lambda: rss.append(resident(pids)))
-    after, wall = Cpu(pids), time.monotonic() - begun
-    proxy.check_alive()
-    requests = result["requests"]
-    if requests == 0:
-        raise BenchError(f"{proxy.name}: no request of scenario {scenario.name} was answered in {seconds} s")
-    return {
-        "requests_per_second": requests / (result["duration_us"] / 1e6),
-        "mib_per_second": result["bytes"] / (result["duration_us"] / 1e6) / (1 << 20),
-        "p50_us": result["p50_us"],
-        "p99_us": result["p99_us"],
-        "cpu_us": (after.run - before.run) * 1e6 / requests,
-        "user_us": (after.user - before.user) * 1e6 / requests,
-        "system_us": (after.system - before.system) * 1e6 / requests,
-        "busy": (after.run - before.run) / wall,
-        "wait": (after.wait - before.wait) / wall,
-        "stolen": (stolen_seconds() - stolen) / wall,
-        "rss": rss[0],
-        "errors": result["errors"],
-        "requests": requests,
-    }
+    meter = Meter(proxy)
+    result = wrk.run(port, scenario, seconds, midway=lambda: rss.append(resident(meter.pids)))
+    took = result["duration_us"] / 1e6
+    return meter.read(result["requests"], requests_per_second=result["requests"] / took,
+                      mib_per_second=result["bytes"] / took / (1 << 20), p50_us=result["p50_us"],
+                      p99_us=result["p99_us"], rss=rss[0], errors=result["errors"])
+
+
+def load(port, settings, seconds, rate=0):
+    """Runs our own generator, at a fixed rate if one is given; returns what it prints."""
+    done = subprocess.run([settings.load, "--port", str(port), "--path", "/64", "--connections", "64", "--seconds",
+                           str(seconds), "--rate", str(rate)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          check=False, timeout=seconds + 60)
+    if done.returncode != 0:
+        raise BenchError(f"bench_load failed with status {done.returncode}:\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def capacity(port, settings):
+    load(port, settings, 0.5)
+    return load(port, settings, 2)["requests"] / 2
+
+
+def at_rate(proxy, port, scenario, settings):
+    """Requests that are due at even intervals; latency counts from when they were. Returns a flat dict of numbers."""
+    rate = settings.capacity * scenario.share
+    load(port, settings, 1, rate)
+    meter = Meter(proxy)
+    result = load(port, settings, settings.seconds, rate)
+    good = sum(count for status, count in result["statuses"].items() if status == "200")
+    return meter.read(good, requests_per_second=good / settings.seconds, p50_us=result["latency_us"]["p50"],
+                      p99_us=result["latency_us"]["p99"], errors=result["requests"] - good)
 
 
 def handshakes(proxy, port, scenario, settings):
@@ -198,126 +246,7 @@ def handshakes(proxy, port, scenario, settings):
         return int(found[1])
 
     run(1)
-    pids = proxy.pids()
-    stolen, begun, before = stolen_seconds(), time.monotonic(), Cpu(pids)
+    meter = Meter(proxy)
     count = run(settings.seconds)
-    after, wall = Cpu(pids), time.monotonic() - begun
-    proxy.check_alive()
-    each = wall * 1e6 / count
-    return {"requests_per_second": count / wall, "mib_per_second": 0.0, "p50_us": each, "p99_us": each,
-            "cpu_us": (after.run - before.run) * 1e6 / count, "user_us": (after.user - before.user) * 1e6 / count,
-            "system_us": (after.system - before.system) * 1e6 / count, "busy": (after.run - before.run) / wall,
-            "wait": (after.wait - before.wait) / wall, "stolen": (stolen_seconds() - stolen) / wall,
-            "rss": resident(pids), "errors": 0, "requests": count}
-
-
-def bulk(proxy, port, scenario, seconds):
-    """One large response after the other on each connection, thrown away unread (MSG_TRUNC), so that the proxy is the limit.
-
-    A flat dict of numbers; what is otherwise per request is per MiB.
-    """
-    with contextlib.ExitStack() as stack:
-        request = request_bytes(port, scenario.path)
-        buffer = bytearray(1 << 20)
-        left = {}  # by descriptor: the connection, and how much of its response is to come
-        poll = select.epoll()
-        stack.callback(poll.close)
-        for _ in range(scenario.connections):
-            connection = stack.enter_context(connect(port, None))
-            connection.sendall(request)
-            read_response(connection)
-            connection.sendall(request)
-            connection.setblocking(False)
-            poll.register(connection, select.EPOLLIN)
-            left[connection.fileno()] = [connection, 0]
-        size = response_size(port, request)
-
-        def run(until):
-            total = 0
-            while time.monotonic() < until:
-                for number, _ in poll.poll(1):
-                    one = left[number]
-                    got = one[0].recv_into(buffer, len(buffer), socket.MSG_TRUNC)
-                    if got == 0:
-                        raise BenchError(f"{proxy.name} has closed a connection")
-                    total += got
-                    one[1] += got
-                    if one[1] >= size:
-                        one[1] -= size
-                        one[0].sendall(request)
-            return total
-
-        run(time.monotonic() + 0.5)
-        pids = proxy.pids()
-        stolen, begun, before = stolen_seconds(), time.monotonic(), Cpu(pids)
-        moved = run(begun + seconds) / (1 << 20)
-        after, wall = Cpu(pids), time.monotonic() - begun
-        rss = resident(pids)
-        proxy.check_alive()
-    return {"requests_per_second": moved / wall, "mib_per_second": moved / wall, "p50_us": 0.0, "p99_us": 0.0,
-            "cpu_us": (after.run - before.run) * 1e6 / moved, "user_us": (after.user - before.user) * 1e6 / moved,
-            "system_us": (after.system - before.system) * 1e6 / moved, "busy": (after.run - before.run) / wall,
-            "wait": (after.wait - before.wait) / wall, "stolen": (stolen_seconds() - stolen) / wall,
-            "rss": rss, "errors": 0, "requests": moved}
-
-
-def response_size(port, request):
-    """Bytes of one response, its head included."""
-    with connect(port, None) as connection:
-        connection.sendall(request)
-        head = connection.recv(65536, socket.MSG_PEEK)
-        _, body = read_response(connection)
-    return head.index(b"\r\n\r\n") + 4 + len(body)
-
-
-def open_crowd(port, count, crowd, tls):
-    """Adds `count` connections to `crowd`, in batches; each makes one request. Returns the errors."""
-    request = request_bytes(port, "/64")
-    errors = 0
-    while count > 0:
-        batch = []
-        for _ in range(min(BATCH, count)):
-            try:
-                batch.append(connect(port, tls))
-                crowd.append(batch[-1])
-                batch[-1].sendall(request)
-            except OSError as error:
-                raise BenchError(f"connection {len(crowd) + 1} of the crowd failed: {error}") from error
-        count -= len(batch)
-        for connection in batch:
-            try:
-                errors += read_response(connection)[0] != 200
-            except OSError:
-                errors += 1
-    return errors
-
-
-def dropped(crowd):
-    """How many of the idle connections the proxy has closed (or sent stray bytes on)."""
-    poll = select.poll()
-    for connection in crowd:
-        poll.register(connection, select.POLLIN)
-    return len(poll.poll(0))
-
-
-def idle(proxy, port, count, tls=None):
-    """Memory of `count` idle keep-alive connections. Returns a flat dict of numbers."""
-    with contextlib.ExitStack() as stack:
-        crowd = []
-        stack.callback(lambda: [connection.close() for connection in crowd])
-        errors = open_crowd(port, BATCH, crowd, tls)  # what the first requests allocate once is not per connection
-        while crowd:
-            crowd.pop().close()
-        proxy.pause(SETTLE_SECONDS)
-        pids = proxy.pids()
-        before = resident(pids)
-        errors += open_crowd(port, count, crowd, tls)
-        proxy.pause(SETTLE_SECONDS)
-        cpu = Cpu(pids).run
-        after = resident(pids)
-        proxy.pause(SETTLE_SECONDS)
-        idle_cpu = (Cpu(pids).run - cpu) / SETTLE_SECONDS
-        errors += dropped(crowd)
-        proxy.stop()  # before its clients: the proxy's side keeps TIME_WAIT, not the client's ports
-    return {"rss_warm": before, "rss": after, "per_connection": (after - before) / count,
-            "idle_cpu": idle_cpu, "errors": errors, "requests": count}
+    each = (time.monotonic() - meter.begun) * 1e6 / count
+    return meter.read(count, p50_us=each, p99_us=each)

@@ -191,6 +191,12 @@ http {{
       proxy_http_version 1.1;
       proxy_set_header Connection "";
     }}
+    location /echo {{
+      proxy_pass http://app;
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection "upgrade";
+    }}
   }}
 }}
 """
@@ -340,6 +346,8 @@ def start_proxy(name, settings, backend_port):
     else:
         text = (full_config(port, backend_port, free_port(), directory, settings.tls) if name == "full" else
                 remora_config(port, backend_port, free_port(), settings.access_log, settings.tls))
+        if name == "two-workers":
+            text = text.replace("workers = 1", "workers = 2")
         config = write(directory, f"{name}.toml", as_tcp(text) if settings.tcp else text)
         command = [settings.baseline if name == "baseline" else settings.remora, "run", "--config", config]
         stop_signal = signal.SIGINT  # SIGTERM would drain the connections that are still open
