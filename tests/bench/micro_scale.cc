@@ -115,6 +115,7 @@ void measure_timers(std::size_t size) {
   TimerWheel wheel(TimePoint{});
   Random random(2);
   std::vector<std::unique_ptr<Fired>> timers;
+  timers.reserve(size);
   for (std::size_t i = 0; i < size; ++i) timers.push_back(std::make_unique<Fired>());
   const auto arm = [&](Timer& timer) { wheel.arm_in(timer, 10ms * (1 + random.below(6000))); };
   for (auto& timer : timers) arm(*timer);
@@ -220,6 +221,7 @@ void measure_destinations(std::size_t size) {
   remora::testing::TestCluster cluster(t.env, away, "");
   cluster.apply({});
   std::vector<Address> destinations;
+  destinations.reserve(size);
   for (std::size_t i = 0; i < size; ++i) {
     destinations.push_back(*Address::from_bytes(peer(i).bytes(), 80));
   }

@@ -72,6 +72,7 @@ TEST_CASE("services that do not fit into metadata are asked for, and followed as
   pool.start(3);
   const discovery::swim::WantedSettings orders{.service = "orders", .tags = {}};
   std::vector<discovery::swim::ServiceSettings> many;
+  many.reserve(100);
   for (int i = 0; i < 100; ++i) {
     many.push_back({.name = "other-" + std::to_string(i), .port = 81, .tags = {std::string(100, 't')}});
   }

@@ -39,12 +39,13 @@ class SwimPool::Node final : public Effects {
   void exchange(const Peer& to, bool join) override {
     stream(to, Kind::kRequest, pool_.keep(membership.state(join)), 0);
   }
-  void on_change(const Member& member, Change change, std::string_view) override {
+  void on_change(const Member& member, Change change, std::string_view source) override {
     if (pool_.introducing_) return;
     pool_.seen_.push_back({.at = pool_.now_,
                            .observer = self_,
                            .subject = static_cast<std::uint32_t>(index(member.peer)),
-                           .change = change});
+                           .change = change,
+                           .own = source == membership.self().name});
   }
   void on_user(std::string_view) override { ++user_messages; }
   Keyring::Nonce nonce() override { return {}; }

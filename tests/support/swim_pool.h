@@ -31,6 +31,7 @@ class SwimPool final {
     std::uint32_t observer;
     std::uint32_t subject;
     Change change;
+    bool own;  // the observer's own finding, not what it has heard
   };
 
   explicit SwimPool(Options options);

@@ -110,6 +110,7 @@ TEST_CASE("sets are asked for once each, some at a time, and again after a failu
   ServiceSets sets;
   std::vector<ServiceSets::Announced> members;
   const std::string set = encode_tags(announce(kServices));
+  members.reserve(20);
   for (int i = 0; i < 20; ++i) members.push_back({"m" + std::to_string(i), digest_of(set)});
   CHECK(sets.next_wakeup() == TimePoint::max());
   sets.update(members, kStart);
@@ -163,6 +164,7 @@ TEST_CASE("all sets together are bounded") {
   ServiceSets sets;
   const std::string large(kSetBytes, 'x');
   std::vector<ServiceSets::Announced> members;
+  members.reserve(ServiceSets::kTotal / kSetBytes + 10);
   for (std::size_t i = 0; i < ServiceSets::kTotal / kSetBytes + 10; ++i) {
     members.push_back({"m" + std::to_string(i), digest_of(large)});
   }
