@@ -109,6 +109,18 @@ TEST_CASE("with fewer than 20 observations nothing is known") {
   CHECK(quantile.value(0.5, kStart) == 5us);
 }
 
+TEST_CASE("after a long silence nothing is known, however long it was") {
+  for (const int half_lives : {31, 32, 33, 40, 63, 64, 1'000}) {
+    CAPTURE(half_lives);
+    LatencyQuantile quantile;
+    observe_many(quantile, 5us, 1'000, kStart);
+    const TimePoint late = kStart + half_lives * LatencyQuantile::kHalfLife;
+    CHECK(quantile.value(0.5, late) == std::nullopt);
+    quantile.observe(7us, late);
+    CHECK(quantile.value(0.5, late) == std::nullopt);
+  }
+}
+
 TEST_CASE("half of it is forgotten every ten seconds") {
   LatencyQuantile quantile;
   observe_many(quantile, 5us, 80, kStart);

@@ -37,6 +37,34 @@ TEST_CASE("zero is no limit, but what exists is counted") {
   CHECK(limiter.in_use() == 0);
 }
 
+TEST_CASE("another limit holds from now on, and who is beyond it may stay") {
+  Limiter limiter(2);
+  CHECK(limiter.limited());
+  auto a = limiter.try_take();
+  auto b = limiter.try_take();
+  limiter.set_most(1);
+  CHECK(limiter.most() == 1);
+  CHECK(limiter.in_use() == 2);
+  a.reset();
+  CHECK_FALSE(limiter.try_take().has_value());
+  limiter.set_most(0);
+  CHECK_FALSE(limiter.limited());
+  CHECK(limiter.try_take().has_value());
+}
+
+TEST_CASE("a permit is held until it is moved from or released") {
+  Limiter limiter(1);
+  CHECK_FALSE(Permit().held());
+  Permit a = std::move(*limiter.try_take());
+  CHECK(a.held());
+  Permit b(std::move(a));
+  CHECK_FALSE(a.held());  // NOLINT(bugprone-use-after-move): that is the point
+  CHECK(b.held());
+  b.release();
+  CHECK_FALSE(b.held());
+  CHECK(limiter.in_use() == 0);
+}
+
 TEST_CASE("a permit that is moved gives its place back once") {
   Limiter limiter(3);
   {

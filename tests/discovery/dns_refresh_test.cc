@@ -55,6 +55,10 @@ TEST_CASE("failures back off, doubling to their limit, and an answer ends them")
     CHECK(within_jitter(name.next_wakeup() - kStart, nominal));
   }
   CHECK(name.failures() == 8);
+  for (int i = 0; i < 60; ++i) {  // a resolver that is down for half an hour
+    name.on_failure(kStart, random);
+    CHECK(within_jitter(name.next_wakeup() - kStart, 30s));
+  }
   name.on_answer(30s, kStart, random);
   CHECK(name.failures() == 0);
   name.on_failure(kStart, random);

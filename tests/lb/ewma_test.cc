@@ -55,6 +55,13 @@ TEST_CASE("without responses the estimate decays, and after 50 s it is forgotten
   CHECK(ewma.value(TimePoint::max()) == 0.0);
 }
 
+TEST_CASE("nothing is left of no estimate, and all of one at its own instant") {
+  CHECK(Ewma::decayed(-1.0, 1s) == 0.0);
+  CHECK(Ewma::decayed(0.0, 1s) == 0.0);
+  CHECK(Ewma::decayed(2.0, 0s) == 2.0);
+  CHECK(Ewma::decayed(2.0, -1s) == 2.0);
+}
+
 TEST_CASE("an instant before the last one counts as the last one") {
   Ewma ewma;
   ewma.observe(100ms, kStart);

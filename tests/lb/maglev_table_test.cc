@@ -3,7 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
+#include "lb/hash.h"
 #include "tests/lb/lb_test_support.h"
 
 using namespace remora;
@@ -62,6 +65,16 @@ TEST_CASE("with more endpoints than slots a Maglev table is still full") {
   table.build(endpoints_of(Weights(70'000, 1)));
   const auto slots = slots_of(table, 70'000);
   CHECK(std::ranges::count(slots, 1.0) == MaglevTable::kSlots);
+}
+
+TEST_CASE("who comes first by name has the slot that its name wants most") {
+  for (int round = 0; round < 20; ++round) {
+    const std::string first = "a" + std::to_string(round);
+    const std::string second = "b" + std::to_string(round);
+    MaglevTable table;
+    table.build(std::vector<Endpoint>{{.name = second}, {.name = first}});
+    CHECK(table.owner(hash_seeded(first, 0) % MaglevTable::kSlots) == 1);
+  }
 }
 
 TEST_CASE("every slot can be reached by a key") {
