@@ -39,17 +39,25 @@ void Reloader::look() {
 
 void Reloader::begin() {
   busy_ = true;
-  if (const std::string reason = ways_.refusal(); !reason.empty()) {
-    // Who only looks whether the file says something new has asked for nothing.
-    const bool asked = !jobs_.front().quiet;
-    (asked ? log_warn : log_info)("reload refused", {{"trigger", jobs_.front().trigger}, {"reason", reason}});
-    return finish({.result = Outcome::kRefused, .changes = {}, .errors = {reason}, .at = now_seconds()});
-  }
+  if (refused()) return;
   if (!jobs_.front().quiet) ways_.busy(true);
-  compare(ways_.load());
+  reading_.run([this, load = ways_.load] {
+    return [this, loaded = load()]() mutable { compare(std::move(loaded)); };
+  });
+}
+
+bool Reloader::refused() {
+  const std::string reason = ways_.refusal();
+  if (reason.empty()) return false;
+  // Who only looks whether the file says something new has asked for nothing.
+  const bool asked = !jobs_.front().quiet;
+  (asked ? log_warn : log_info)("reload refused", {{"trigger", jobs_.front().trigger}, {"reason", reason}});
+  finish({.result = Outcome::kRefused, .changes = {}, .errors = {reason}, .at = now_seconds()});
+  return true;
 }
 
 void Reloader::compare(std::expected<config::Config, config::Problems> loaded) {
+  if (refused()) return;  // what forbids it may have begun while the file was read
   if (!loaded) {
     std::vector<std::string> errors;
     for (const auto& problem : loaded.error()) errors.push_back(problem.to_string());

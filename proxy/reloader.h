@@ -1,6 +1,7 @@
 // From a changed file to what every worker serves by, or to a list of errors and nothing changed.
 //
-//   read      the whole file is validated, environment included; an error ends it
+//   read      the whole file is validated, environment included, on a thread that gives way to all others: a
+//             large one takes longer than a health check may wait; an error ends it
 //   names     sources of endpoints that are new are asked, for kPatience at most
 //   bind      every worker binds what it lacks, without accepting; an error ends it, and what was bound goes
 //   commit    one snapshot to every worker, each of which takes it over in one turn
@@ -21,6 +22,7 @@
 #include "config/config.h"
 #include "config/load.h"
 #include "proxy/endpoint_sources.h"
+#include "proxy/net/background.h"
 #include "proxy/net/loop.h"
 #include "proxy/reload_report.h"
 #include "proxy/worker_thread.h"
@@ -33,7 +35,7 @@ class Reloader final {
   static constexpr Duration kPatience = 5s;
 
   struct Ways {
-    // Reads the file anew.
+    // Reads the file anew. On another thread.
     std::function<std::expected<config::Config, config::Problems>()> load;
     // What is running.
     std::function<std::shared_ptr<const Snapshot>()> running;
@@ -82,6 +84,7 @@ class Reloader final {
   };
 
   void begin();
+  bool refused();
   void compare(std::expected<config::Config, config::Problems> loaded);
   void await_names();
   void bind();
@@ -108,6 +111,7 @@ class Reloader final {
   ReloadStatus status_;
   ReloadReport last_;
   MemberTimer<Reloader, &Reloader::on_patience> patience_timer_{*this};
+  net::Background reading_{loop_};  // its own: a scrape's text must not wait for a large file
 };
 
 }  // namespace remora::proxy
