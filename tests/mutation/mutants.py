@@ -192,7 +192,7 @@ MUTANTS = {
         ("breaker/latency_quantile.cc", "const std::size_t shift = (bucket >> kSubBits) - 1;", "const std::size_t shift = bucket >> kSubBits;"),
         ("breaker/latency_quantile.cc", "((std::uint64_t{1} << shift) - 1) / 2", "0"),
         ("breaker/latency_quantile.cc", "if (!halved_at_ || now <= *halved_at_) return 0;", "if (!halved_at_) return 0;"),
-        ("breaker/latency_quantile.cc", "(now - *halved_at_) / kHalfLife, 31)", "(now - *halved_at_) / kHalfLife, 63)"),
+        ("breaker/latency_quantile.cc", "(now - *halved_at_) / kHalfLife, 31)", "(now - *halved_at_) / kHalfLife, 1)"),
         ("breaker/latency_quantile.cc", "*halved_at_ += (now - *halved_at_) / kHalfLife * kHalfLife;", "*halved_at_ = now;"),
         ("breaker/latency_quantile.cc", "total += weight >> halvings;", "total += weight;"),
         ("breaker/latency_quantile.cc", "if (total < std::uint64_t{kEnough} * kWeight)", "if (total <= std::uint64_t{kEnough} * kWeight)"),
