@@ -46,6 +46,9 @@ if(REMORA_PROFILE STREQUAL "generate")
 elseif(REMORA_PROFILE STREQUAL "use")
   # What the training has not run is optimised as without a profile, instead of for size.
   add_compile_options(-fprofile-use -fprofile-partial-training -Wno-missing-profile)
+  # But for what runs seldom and is much: the configuration, and what talks to people.
+  set(remora_seldom -fno-profile-partial-training)
+  add_link_options(-Wl,-z,pack-relative-relocs)  # glibc 2.36 and newer read them; not all linkers say that they are needed
 endif()
 
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
