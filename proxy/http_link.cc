@@ -173,7 +173,6 @@ void HttpLink::codec_changed() {
 void HttpLink::flush(bool last) {
   if (written().empty()) return;
   const std::array<std::string_view, 1> pieces{*output_};
-  last_sent_ = last;
   send(pieces, last);
 }
 
@@ -224,7 +223,8 @@ void HttpLink::apply_fate() {
 void HttpLink::finish_sending() {
   if (stream_->queued() > 0) return;  // on_drained comes back here
   // Without end(): a close says it as well, in one system call for two.
-  if (peer_ended_ || (last_sent_ && codec_->fate() == http::Codec::Fate::kFinish)) return finish(nullptr);
+  const bool silent = codec_->fate() == http::Codec::Fate::kFinish && !stream_->end_is_answered();
+  if (peer_ended_ || silent) return finish(nullptr);
   stream_->end();
   state_ = State::kLingering;
   linger_for(kLinger);

@@ -110,7 +110,6 @@ class HttpLink final : public net::Stream::Events, public http::Transport, priva
   bool choked_ = false;       // somebody was told to stop and not yet to go on
   bool stream_full_ = false;  // the stream said stop: its on_writable will come
   bool peer_ended_ = false;
-  bool last_sent_ = false;  // what was last written went out, or is queued, as the stream's last
 };
 
 }  // namespace remora::proxy

@@ -29,6 +29,7 @@ class PrefixedStream final : public Stream, private TurnTask {
   bool send_last(std::span<const std::string_view> pieces) override { return below_->send_last(pieces); }
   bool send_bulk(Bulk& bulk) override { return below_->send_bulk(bulk); }
   void end() override { below_->end(); }
+  bool end_is_answered() const override { return below_->end_is_answered(); }
   void reset() override;
   void pause() override;
   void resume() override;

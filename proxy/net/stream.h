@@ -77,6 +77,9 @@ class Stream {
 
   // Half-close: FIN after what is queued. Idempotent.
   virtual void end() = 0;
+  // The peer answers an end with bytes that are not of the application: a stream that is destroyed before
+  // they came meets them with a reset.
+  virtual bool end_is_answered() const { return false; }
 
   // Closes at once with RST where the transport has one, so that the peer can tell it from a clean end. No
   // callback comes after; the object remains to be destroyed.

@@ -71,6 +71,7 @@ class TlsStream final : public Stream, private Stream::Events, private TurnTask 
   bool send(std::span<const std::string_view> pieces) override;
   bool send_last(std::span<const std::string_view> pieces) override;
   void end() override;
+  bool end_is_answered() const override { return true; }  // with close_notify
   void reset() override;
   void pause() override;
   void resume() override;
