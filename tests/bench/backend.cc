@@ -86,9 +86,11 @@ Response make_chunked() {
 
 constexpr std::string_view kEcho = "/echo";
 
+// The answer to the one key that connections.py asks with: HAProxy looks at it.
 Response make_switch() {
   const std::string head =
-      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n";
   return {std::string(kEcho), head, head};
 }
 
