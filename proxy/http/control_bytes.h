@@ -12,7 +12,7 @@
 
 namespace remora::http {
 
-template <char kOther = 0x7f>
+template <char Other = 0x7f>
 class MarkedBytes final {
  public:
   // Those at or after `from`.
@@ -57,7 +57,7 @@ class MarkedBytes final {
       // The last block overlaps what lies before it.
       return marks_of(text_.data() + text_.size() - kBlock) >> (kBlock - left);
     }
-    static_assert(kOther != 'a');
+    static_assert(Other != 'a');
     char padded[kBlock];
     std::memset(padded, 'a', sizeof padded);
     std::memcpy(padded, text_.data() + at, left);
@@ -69,7 +69,7 @@ class MarkedBytes final {
     Bytes block;
     std::memcpy(&block, bytes, sizeof block);
     const auto marks = reinterpret_cast<Marks>((block < 0x20) | (block == 0x7f) |
-                                               (block == static_cast<unsigned char>(kOther)));
+                                               (block == static_cast<unsigned char>(Other)));
 #ifdef __SSE2__
     return static_cast<std::uint32_t>(__builtin_ia32_pmovmskb128(marks));
 #else

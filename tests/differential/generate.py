@@ -242,6 +242,8 @@ def places(name):
         return {"framing", "method"}
     if kind in ("method", "target", "version", "line"):
         return {"start", "method"}
+    if name == "field-indented-first":
+        return {"field", "host"}
     return {kind}
 
 
