@@ -44,6 +44,10 @@ foreach(pair IN ITEMS "toml11 libtoml11-dev" "fmt libfmt-dev" "nlohmann_json nlo
   endif()
 endforeach()
 
+# base/format_library.cc compiles what the headers declare.
+add_library(fmt_headers INTERFACE)
+target_include_directories(fmt_headers SYSTEM INTERFACE $<TARGET_PROPERTY:fmt::fmt-header-only,INTERFACE_INCLUDE_DIRECTORIES>)
+
 # llhttp: a system library from 9.2 on, else Debian 12's C sources. Strict mode must be set on the command line: llhttp.c
 # looks at it before it includes its own header.
 pkg_check_modules(LLHTTP_SYSTEM QUIET IMPORTED_TARGET libllhttp>=9.2)

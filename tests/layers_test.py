@@ -57,7 +57,7 @@ LIBRARIES = [
     (r"CLI/.*", ["proxy/command_line.cc"]),
     (r"xxh.*\.h", ["lb/*.cc"]),
     (r"(langinfo|termios)\.h", ["proxy/terminal.cc"]),
-    (r"(fmt|spdlog)/.*", ["base/log*.cc", "config/*.cc", "proxy/*.cc"]),
+    (r"(fmt|spdlog)/.*", ["base/format_library.cc", "base/log*.cc", "config/*.cc", "proxy/*.cc"]),
     # The kernel: sockets in proxy/net; an address knows its sockaddr; a log's file may turn out to be a socket.
     (r"(arpa|netinet)/.*|sys/(socket|un)\.h", ["proxy/net/*", "base/address.*", "base/log_destination.cc"]),
     (r"(grp|pwd)\.h", ["proxy/privileges.cc"]),
