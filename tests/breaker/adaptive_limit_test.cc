@@ -1,5 +1,5 @@
 // Two ways of testing: a simulated upstream, in virtual time, for what the limit is there for; and intervals
-// made by hand for each rule of the header. Long because both need the same tools.
+// made by hand for each rule of the header.
 #include "breaker/adaptive_limit.h"
 
 #include <doctest/doctest.h>
@@ -8,12 +8,10 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <deque>
-#include <functional>
-#include <queue>
 #include <vector>
 
 #include "base/random.h"
+#include "tests/support/simulated_upstream.h"
 #include "tests/support/start.h"
 
 using namespace remora;
@@ -22,121 +20,6 @@ using namespace remora::breaker;
 namespace {
 
 using Sample = AdaptiveLimit::Sample;
-
-// An upstream that works on `capacity` requests at once, each for `service`, and lets the others wait in
-// line; Poisson arrivals, of which those beyond the limit are turned away. M/D/c, or M/M/c if
-// `random_service`.
-class Upstream {
- public:
-  struct Settings {
-    std::uint32_t capacity = 10;
-    Duration service = 20ms;
-    double load = 2.0;  // arrivals, in units of what the upstream can serve
-    bool random_service = false;
-  };
-
-  Upstream(const Settings& settings, const AdaptiveLimit::Settings& limit)
-      : now_settings_(settings), limit_settings_(limit), limit_(limit) {
-    plan_arrival();
-  }
-
-  void change(const Settings& settings) {
-    now_settings_ = settings;
-    start_waiting();
-  }
-
-  // `each`: called after every interval.
-  void run(Duration span, const std::function<void()>& each = {}) {
-    const TimePoint end = now_ + span;
-    while (now_ < end) {
-      const TimePoint tick = last_tick_ + limit_settings_.interval;
-      const TimePoint done = working_.empty() ? TimePoint::max() : working_.top().done;
-      now_ = std::min({tick, done, arrival_});
-      if (now_ == done) {
-        finish();
-      } else if (now_ == arrival_) {
-        arrive();
-      } else {
-        last_tick_ = now_;
-        limit_.on_interval(take_sample(), now_);
-        if (each) each();
-      }
-    }
-  }
-
-  const AdaptiveLimit& limit() const { return limit_; }
-  std::uint64_t served() const { return served_; }
-  // What it could serve in `span`.
-  double could_serve(Duration span) const {
-    return now_settings_.capacity * (std::chrono::duration<double>(span) / now_settings_.service);
-  }
-
- private:
-  struct Job {
-    TimePoint done;
-    TimePoint admitted;
-    bool operator>(const Job& other) const { return done > other.done; }
-  };
-
-  double exponential() { return -std::log(1.0 - random_.unit()); }
-
-  void plan_arrival() {
-    const double mean_us =
-        static_cast<double>(now_settings_.service.count()) / now_settings_.capacity / now_settings_.load;
-    arrival_ = now_ + Duration(1 + static_cast<std::int64_t>(mean_us * exponential()));
-  }
-
-  void arrive() {
-    plan_arrival();
-    if (in_flight_ >= limit_.limit()) return;
-    most_in_flight_ = std::max(most_in_flight_, ++in_flight_);
-    waiting_.push_back(now_);
-    start_waiting();
-  }
-
-  void start_waiting() {
-    while (!waiting_.empty() && working_.size() < now_settings_.capacity) {
-      const double factor = now_settings_.random_service ? exponential() : 1.0;
-      const auto service =
-          static_cast<std::int64_t>(static_cast<double>(now_settings_.service.count()) * factor);
-      working_.push({now_ + Duration(service), waiting_.front()});
-      waiting_.pop_front();
-    }
-  }
-
-  void finish() {
-    latencies_ += now_ - working_.top().admitted;
-    ++responses_;
-    ++served_;
-    --in_flight_;
-    working_.pop();
-    start_waiting();
-  }
-
-  Sample take_sample() {
-    Sample sample{.responses = responses_, .most_in_flight = most_in_flight_};
-    if (responses_ != 0) sample.mean_latency = latencies_ / responses_;
-    responses_ = 0;
-    latencies_ = Duration::zero();
-    most_in_flight_ = in_flight_;
-    return sample;
-  }
-
-  Settings now_settings_;
-  AdaptiveLimit::Settings limit_settings_;
-  AdaptiveLimit limit_;
-  Random random_{17};
-  TimePoint now_ = kStart;
-  TimePoint last_tick_ = kStart;
-  TimePoint arrival_{};
-  std::deque<TimePoint> waiting_;
-  std::priority_queue<Job, std::vector<Job>, std::greater<>> working_;
-  std::uint32_t in_flight_ = 0;
-  std::uint32_t most_in_flight_ = 0;
-  std::uint64_t responses_ = 0;
-  std::uint64_t served_ = 0;
-  Duration latencies_{};
-};
 
 // Where the header says that the limit settles: N = tolerance * C + sqrt(N).
 double settled(double capacity, double tolerance) {
@@ -152,7 +35,7 @@ struct Range {
   double goodput = 0;    // share of what the upstream could have served
 };
 
-Range watch(Upstream& upstream, Duration span) {
+Range watch(SimulatedUpstream& upstream, Duration span) {
   Range range;
   int intervals = 0;
   int measuring = 0;
@@ -202,7 +85,7 @@ TEST_CASE("the limit settles where the upstream is busy and its queue short") {
       CAPTURE(capacity);
       CAPTURE(tolerance);
       const Duration service = capacity == 400 ? 200ms : 40ms;
-      Upstream upstream({.capacity = capacity, .service = service}, {.tolerance = tolerance});
+      SimulatedUpstream upstream({.capacity = capacity, .service = service}, {.tolerance = tolerance});
       upstream.run(80s);
       const Range range = watch(upstream, 60s);
       CHECK(range.least >= capacity);
@@ -222,7 +105,7 @@ TEST_CASE("it settles too when service times vary, and when a response takes ten
        {std::pair{10U, 50ms}, {100U, 50ms}, {10U, 1'000ms}, {100U, 1'000ms}}) {
     CAPTURE(capacity);
     CAPTURE(service.count());
-    Upstream upstream({.capacity = capacity, .service = service, .random_service = true}, {});
+    SimulatedUpstream upstream({.capacity = capacity, .service = service, .random_service = true}, {});
     upstream.run(300s);
     const Range range = watch(upstream, 200s);
     CHECK(range.least >= capacity);
@@ -232,7 +115,7 @@ TEST_CASE("it settles too when service times vary, and when a response takes ten
 }
 
 TEST_CASE("an overload that lasts for hours does not pass for the normal state") {
-  Upstream upstream({.capacity = 10, .service = 100ms, .load = 10}, {});
+  SimulatedUpstream upstream({.capacity = 10, .service = 100ms, .load = 10}, {});
   upstream.run(4h);
   const Range range = watch(upstream, 60s);
   CHECK(range.most <= settled(10, 1.5) * 1.1 + 2);
@@ -241,7 +124,7 @@ TEST_CASE("an overload that lasts for hours does not pass for the normal state")
 }
 
 TEST_CASE("the limit grows when the capacity doubles and shrinks when it halves") {
-  Upstream upstream({.capacity = 40, .service = 40ms, .load = 4}, {});
+  SimulatedUpstream upstream({.capacity = 40, .service = 40ms, .load = 4}, {});
   upstream.run(60s);
   for (const std::uint32_t capacity : {80U, 40U, 20U, 40U}) {
     CAPTURE(capacity);
@@ -256,7 +139,7 @@ TEST_CASE("the limit grows when the capacity doubles and shrinks when it halves"
 }
 
 TEST_CASE("when every response takes longer from now on, the old baseline is forgotten") {
-  Upstream upstream({.capacity = 50, .service = 20ms, .load = 4}, {});
+  SimulatedUpstream upstream({.capacity = 50, .service = 20ms, .load = 4}, {});
   upstream.run(60s);
   upstream.change({.capacity = 50, .service = 60ms, .load = 4});
   upstream.run(1s);
@@ -270,7 +153,7 @@ TEST_CASE("when every response takes longer from now on, the old baseline is for
 }
 
 TEST_CASE("a limit that begins far too high finds the baseline behind the queue") {
-  Upstream upstream({.capacity = 10, .service = 20ms, .load = 30}, {.initial = 300});
+  SimulatedUpstream upstream({.capacity = 10, .service = 20ms, .load = 30}, {.initial = 300});
   upstream.run(1s);
   CHECK(upstream.limit().baseline() > 40ms);
   upstream.run(60s);
@@ -292,7 +175,7 @@ TEST_CASE("nothing is learnt while less than half of the limit is in use") {
 }
 
 TEST_CASE("the limit stays within twice of what is used") {
-  Upstream upstream({.capacity = 200, .service = 20ms, .load = 0.2}, {.initial = 10});
+  SimulatedUpstream upstream({.capacity = 200, .service = 20ms, .load = 0.2}, {.initial = 10});
   upstream.run(120s);
   CHECK(upstream.limit().limit() >= 50);
   CHECK(upstream.limit().limit() <= 140);  // 40 in flight on average, at times 70
