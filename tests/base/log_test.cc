@@ -133,6 +133,25 @@ TEST_CASE("valid UTF-8 stays, broken and deceptive UTF-8 is escaped") {
   CHECK(json_of("\xc2\x9b") == "\\u009b");
 }
 
+TEST_CASE("one character, wherever it stands, decides whether a value is quoted") {
+  for (std::size_t size = 1; size < 40; ++size) {
+    for (std::size_t position = 0; position < size; ++position) {
+      std::string value(size, 'a');
+      CHECK(value_of(value) == value);
+      for (const char c : {' ', '='}) {
+        value[position] = c;
+        CHECK(value_of(value) == '"' + value + '"');
+      }
+      for (const char c : {'!', '~', '<', '>', ':'}) {  // neighbours of those that are
+        value[position] = c;
+        CHECK(value_of(value) == value);
+      }
+      value[position] = '"';
+      CHECK(value_of(value) == '"' + value.substr(0, position) + "\\\"" + value.substr(position + 1) + '"');
+    }
+  }
+}
+
 TEST_CASE("a value is quoted only when it must be") {
   CHECK(value_of("127.0.0.1:8080") == "127.0.0.1:8080");
   CHECK(value_of("[::1]:80") == "[::1]:80");
