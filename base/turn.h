@@ -1,10 +1,11 @@
-// What happens at the end of an event. An event (bytes arrived, a timer fired) runs to its end; then the
-// tasks it deferred run, and then the objects it buried die. This is the only way to die inside a callback,
-// and the only way to do something "once, after everything else": joining several small writes into one is
-// such a thing.
+// What happens at the end of a turn: of one event (bytes arrived, a timer fired), or of some that were ready
+// together. They run to their ends; then the tasks they deferred run, and then the objects they buried die.
+// This is the only way to die inside a callback, and the only way to do something "once, after everything
+// else": joining several small writes into one is such a thing. What is buried may still be called back until
+// then, if it has asked for it.
 //
-// Thread: the loop's. Owner: whoever turns the loop (net::Loop, or a test's World), which calls finish() when
-// a top-level callback returns. It outlives what is deferred or buried in it.
+// Thread: the loop's. Owner: whoever turns the loop (net::Loop, or a test's FakeNetwork), which calls
+// finish() between top-level callbacks. It outlives what is deferred or buried in it.
 #pragma once
 
 #include <memory>
@@ -14,7 +15,7 @@ namespace remora {
 
 class Turn;
 
-// Something to be done once at the end of the current event. A member or base of the object that wants it;
+// Something to be done once at the end of the current turn. A member or base of the object that wants it;
 // its destructor takes it off the list.
 class TurnTask {
  public:
@@ -49,7 +50,7 @@ class Turn final {
     while (head_.next_ != &head_) head_.next_->unlink();
   }
 
-  // Runs `task` at the end of the event; deferring it again before that does nothing. A task may be deferred
+  // Runs `task` at the end of the turn; deferring it again before that does nothing. A task may be deferred
   // from a task (itself included): it then runs in the same finish().
   void defer(TurnTask& task) {
     if (task.next_ != nullptr) return;

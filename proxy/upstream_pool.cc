@@ -20,9 +20,16 @@ UpstreamPool::~UpstreamPool() {
   }
 }
 
+// The peer may have said something, or left, in this very turn: then the connection is still listed, but of
+// no use.
+bool UpstreamPool::has_available() {
+  while (!available_.empty() && !available_.back()->codec().available()) unlist(*available_.back());
+  return !available_.empty();
+}
+
 UpstreamConnection* UpstreamPool::open(http::Responses& responses, Waiter& waiter, bool fresh,
                                        Permits permits, const std::string_view* tunnel) {
-  if (!fresh && tunnel == nullptr && !available_.empty()) {
+  if (!fresh && tunnel == nullptr && has_available()) {
     begin(*available_.back(), responses, waiter, true);
     return nullptr;
   }

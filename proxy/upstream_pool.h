@@ -64,7 +64,7 @@ class UpstreamPool final {
   UpstreamConnection* open(http::Responses& responses, Waiter& waiter, bool fresh, Permits permits = {},
                            const std::string_view* tunnel = nullptr);
   // An exchange can be begun without dialling.
-  bool has_available() const { return !available_.empty(); }
+  bool has_available();
 
   // The waiter is no longer interested; the dialling goes on and the connection is kept for others, unless it
   // was to be a tunnel.
@@ -109,8 +109,9 @@ class UpstreamPool final {
   EndpointStats& stats_;
   ClusterStats& cluster_;
   SlotList<UpstreamConnection> connections_;
-  std::vector<UpstreamConnection*> available_;  // can take an exchange now; the most recently listed last
-  std::size_t idle_ = 0;                        // those of them without any
+  // Could take an exchange at the end of a turn; the most recently listed last.
+  std::vector<UpstreamConnection*> available_;
+  std::size_t idle_ = 0;  // those of them without any
   MemberTimer<UpstreamPool, &UpstreamPool::on_idle_timer> idle_timer_{*this};
   bool retired_ = false;
 };

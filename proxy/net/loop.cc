@@ -42,10 +42,13 @@ struct Loop::Impl {
   uv_loop_t uv{};
   TimerWheel wheel{read_clock()};
   Turn turn;
-  unsigned depth = 0;                  // of event(), 0 between events
+  unsigned depth = 0;    // of event(), 0 between events
+  TimePoint turn_began;  // if the turn is not idle
+  Duration longest_turn{};
   TimePoint armed = TimePoint::max();  // when the timer below will fire; max: it is not running
   UvHandle<uv_timer_t> timer;
   UvHandle<uv_async_t> wakeup;
+  UvHandle<uv_prepare_t> before_wait;
   std::vector<std::unique_ptr<SignalWatch>> signals;
   std::atomic<Duration::rep> max_lag{0};
   std::atomic<bool> stopping{false};
@@ -81,6 +84,13 @@ struct Loop::Impl {
     }
   }
 
+  // Each time round, behind all that was ready.
+  static void on_before_wait(uv_prepare_t* handle) {
+    auto& loop = *static_cast<Loop*>(handle->data);
+    loop.end_turn();
+    loop.impl_->arm_timer();
+  }
+
   static void on_wakeup(uv_async_t* handle) {
     auto& loop = *static_cast<Loop*>(handle->data);
     auto& impl = *loop.impl_;
@@ -99,13 +109,19 @@ struct Loop::Impl {
   }
 };
 
-Loop::Loop() : impl_(std::make_unique<Impl>()) {
+Loop::Loop(Duration longest_turn) : impl_(std::make_unique<Impl>()) {
+  impl_->longest_turn = longest_turn;
   must(uv_loop_init(&impl_->uv), "uv_loop_init");
   must(impl_->timer.open([&](uv_timer_t* handle) { return uv_timer_init(&impl_->uv, handle); }),
        "uv_timer_init");
   must(impl_->wakeup.open(
            [&](uv_async_t* handle) { return uv_async_init(&impl_->uv, handle, &Impl::on_wakeup); }),
        "uv_async_init");
+  must(impl_->before_wait.open([&](uv_prepare_t* handle) { return uv_prepare_init(&impl_->uv, handle); }),
+       "uv_prepare_init");
+  impl_->before_wait->data = this;
+  must(uv_prepare_start(impl_->before_wait.get(), &Impl::on_before_wait), "uv_prepare_start");
+  uv_unref(reinterpret_cast<uv_handle_t*>(impl_->before_wait.get()));
   impl_->timer->data = this;
   impl_->wakeup->data = this;
 }
@@ -117,6 +133,7 @@ Loop::~Loop() {
   impl_->signals.clear();
   impl_->timer.close();
   impl_->wakeup.close();
+  impl_->before_wait.close();
   // Without waiting, so that a handle that is still owned is reported below and not waited for.
   for (int i = 0; i < 3 && uv_run(&impl_->uv, UV_RUN_NOWAIT) != 0; ++i) {
   }
@@ -127,9 +144,8 @@ Loop::~Loop() {
 }
 
 void Loop::run() {
-  // What was deferred or armed before the loop turned belongs to no event yet.
-  event([] {});
   while (!impl_->stopping.load(std::memory_order_acquire)) uv_run(&impl_->uv, UV_RUN_DEFAULT);
+  end_turn();
   impl_->stopping.store(false, std::memory_order_relaxed);
 }
 
@@ -173,15 +189,26 @@ Duration Loop::take_max_lag() { return Duration(impl_->max_lag.exchange(0, std::
 
 void Loop::begin_event() {
   auto& impl = *impl_;
-  if (impl.depth++ == 0) impl.wheel.set_now(read_clock());
+  if (impl.depth++ > 0) return;
+  const TimePoint now = read_clock();
+  impl.wheel.set_now(now);
+  if (impl.turn.idle()) {
+    impl.turn_began = now;
+  } else if (now - impl.turn_began >= impl.longest_turn) {
+    impl.turn.finish();
+    impl.turn_began = now;
+  }
 }
 
-void Loop::end_event() {
+void Loop::end_event() { --impl_->depth; }
+
+// Events that this leads to are within it.
+void Loop::end_turn() {
   auto& impl = *impl_;
-  if (impl.depth == 1) {
-    impl.turn.finish();
-    impl.arm_timer();
-  }
+  if (impl.turn.idle()) return;
+  ++impl.depth;
+  impl.wheel.set_now(read_clock());
+  impl.turn.finish();
   --impl.depth;
 }
 

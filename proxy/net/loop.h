@@ -1,11 +1,16 @@
-// One event loop: a uv_loop_t with its clock, its timer wheel and its end-of-event list. The only place of
-// the data path that reads the monotonic clock: once at the start of each top-level event, so that everything
-// in one event sees the same instant.
+// One event loop: a uv_loop_t with its clock, its timer wheel and its turn. The only place of the data path
+// that reads the monotonic clock: once at the start of each top-level event, so that everything in one event
+// sees the same instant.
+//
+// The events that the loop finds ready together make one turn, unless they take too long for that: the first
+// ones' output waits for the others. The kernel's writing, which is most of the work, so comes many times in
+// a row, and not in between the codecs, whose code it drives out of the caches.
 //
 // Thread: the one that calls run(); only post(), stop() and take_max_lag() may be called from others. Owner:
 // the worker thread or main.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 
@@ -18,7 +23,11 @@ namespace remora::net {
 
 class Loop final {
  public:
-  Loop();
+  // What the first event of a turn deferred waits so long for others that were ready with it, and one event
+  // more.
+  static constexpr Duration kLongestTurn = std::chrono::microseconds(100);
+
+  explicit Loop(Duration longest_turn = kLongestTurn);
   ~Loop();  // every handle made on this loop must have been destroyed by its owner before
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -41,15 +50,18 @@ class Loop final {
   // The libuv loop, for proxy/net only.
   uv_loop_s* uv();
 
-  // Wraps one top-level callback from libuv: reads the clock, runs `body`, finishes the turn, re-arms the one
-  // uv_timer_t. Costs about 30 ns, of which the clock takes 20. Inside another event it only runs `body`.
-  // What called it may be gone when it returns. For proxy/net only.
+  // Wraps one top-level callback from libuv: reads the clock, finishes the turn before if that has become
+  // long, runs `body`. Costs about 30 ns, of which the clock takes 20. Inside another event it only runs
+  // `body`. What called it may be gone when it returns. For proxy/net only.
   template <typename Body>
   void event(Body&& body) {
     begin_event();
     body();
     end_event();
   }
+
+  // Ends the turn between two events, for whoever cannot go on without. For proxy/net only.
+  void end_turn();
 
   // How much later than asked for the timer wheel was woken at worst since the last call: what an event has
   // to wait for others. Up to 1 ms of it is the resolution of the kernel's wait. Any thread.

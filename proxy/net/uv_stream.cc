@@ -229,7 +229,10 @@ void UvStream::on_read(uv_stream_t* handle, ssize_t count, const uv_buf_t* buffe
     uv_read_stop(handle);
     return;
   }
-  stream->context_.loop.event([&] { stream->received(count, buffer->base); });
+  Loop& loop = stream->context_.loop;
+  loop.event([&] { stream->received(count, buffer->base); });
+  // After a read that filled the buffer libuv reads on at once: by then it must be known who is to pause.
+  if (count == ssize_t{NetworkContext::kReadSize}) loop.end_turn();
 }
 
 // What is not taken is read as soon as the loop comes round, since the socket is still readable; so an end

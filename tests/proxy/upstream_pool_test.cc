@@ -255,6 +255,25 @@ TEST_CASE("an idle connection on which something arrives is not used again") {
   CHECK(f.pool.size() == 1);
 }
 
+TEST_CASE("an idle connection on which something arrived in this very turn is not used") {
+  Fixture f;
+  f.make_idle(2);
+  f.t.network.set_events_per_turn(1000);
+  SUBCASE("stray bytes") { f.server[1].send("HTTP/1.1 408 Request Timeout\r\n\r\n"); }
+  SUBCASE("the peer's end") { f.server[1].end(); }
+  f.t.network.pump();
+  CHECK(f.stats.connections_idle == 2);  // the turn is not over
+  CHECK(f.pool.has_available());
+  Get get(f.pool);
+  CHECK(get.reused);
+  f.t.settle();
+  CHECK(f.requests_on(0) == 2);
+  CHECK(f.requests_on(1) == 1);
+  f.server[0].send(kOk);
+  f.t.settle();
+  CHECK(get.status == 200);
+}
+
 TEST_CASE("a response that closes its connection leaves nothing to reuse") {
   Fixture f;
   Get get(f.pool);

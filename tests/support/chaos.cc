@@ -115,7 +115,9 @@ class Run final {
     note_states();
   }
 
-  void play() {
+  // `together`: so many events make a turn.
+  void play(std::size_t together) {
+    world().network().set_events_per_turn(together);
     while (!script_.done()) {
       step();
       settle();
@@ -570,12 +572,13 @@ std::string Chaos::play(std::string_view bytes) {
   set_log_level(LogLevel::kOff);
   const bool full = bytes.starts_with(kKnowsAll);
   Script script(full ? bytes.substr(1) : bytes);
+  const std::size_t together = 1 + bytes.size() % 5;
   std::string violated;
   try {
     if (full) {
-      Run(shared_->seen, shared_->log, shared_->full, shared_->tls, script).play();
+      Run(shared_->seen, shared_->log, shared_->full, shared_->tls, script).play(together);
     } else {
-      Run(shared_->seen, shared_->log, shared_->plain, script).play();
+      Run(shared_->seen, shared_->log, shared_->plain, script).play(together);
     }
   } catch (const std::runtime_error& error) {
     violated = std::string(error.what()) + ", at byte " + std::to_string(script.at() + (full ? 1 : 0));

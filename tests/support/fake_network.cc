@@ -186,7 +186,22 @@ void FakeNetwork::remove(FakeListener& listener) {
 }
 
 bool FakeNetwork::pump() {
+  if (in_turn_ == 0) turn_.finish();
+  if (deliver()) {
+    if (++in_turn_ >= events_per_turn_) end_turn();
+    return true;
+  }
+  const bool owed = !turn_.idle();
+  end_turn();
+  return owed;
+}
+
+void FakeNetwork::end_turn() {
+  in_turn_ = 0;
   turn_.finish();
+}
+
+bool FakeNetwork::deliver() {
   std::erase(streams_, nullptr);
   std::erase(listeners_, nullptr);
   const std::size_t streams = streams_.size();
@@ -196,12 +211,9 @@ bool FakeNetwork::pump() {
     const bool moved = index < streams ? streams_[index]->step() : listeners_[index - streams]->step();
     if (!moved) continue;
     cursor_ = index + 1;
-    turn_.finish();
     return true;
   }
-  const bool moved = deliver_datagram();
-  turn_.finish();
-  return moved;
+  return deliver_datagram();
 }
 
 std::size_t FakeNetwork::settle(std::size_t limit) {

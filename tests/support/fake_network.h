@@ -63,7 +63,10 @@ class FakeNetwork final : public net::Network {
   void set_original(const Address& address) { original_ = address; }
   const Address& original() const { return original_; }
 
-  // One event, round robin over everything that is ready. False: nothing is.
+  // How many events make a turn at most, as they do in a loop that finds them ready together; 1.
+  void set_events_per_turn(std::size_t most) { events_per_turn_ = most; }
+  // One event, round robin over everything that is ready, and the end of the turn if it was the last of one.
+  // False: nothing is ready.
   bool pump();
   // Pumps until nothing moves, or `limit` events have happened. Returns the number of events.
   std::size_t settle(std::size_t limit = 1'000'000);
@@ -90,13 +93,17 @@ class FakeNetwork final : public net::Network {
   void try_connect(FakeStream& client);
   void remove(FakeStream& stream);
   void remove(FakeListener& listener);
+  bool deliver();
   bool deliver_datagram();
+  void end_turn();
 
   Address original_;
   TimerWheel& wheel_;
   Turn& turn_;
   std::map<std::string, AddressKnobs> addresses_;
   std::map<std::string, std::size_t> attempts_;
+  std::size_t events_per_turn_ = 1;
+  std::size_t in_turn_ = 0;
   // In order of creation; null: gone, taken out by the next pump().
   std::vector<FakeStream*> streams_;
   std::vector<FakeListener*> listeners_;

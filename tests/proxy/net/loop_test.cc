@@ -41,14 +41,10 @@ class CallbackTask final : public TurnTask {
 }  // namespace
 
 TEST_SUITE("loop") {
-  TEST_CASE("posted tasks run in order, each as an event of its own") {
+  TEST_CASE("posted tasks run in order, and one that is posted meanwhile after them") {
     Loop loop;
     std::string log;
-    CallbackTask task([&] { log += "end "; });
-    loop.post([&] {
-      log += "1 ";
-      loop.turn().defer(task);
-    });
+    loop.post([&] { log += "1 "; });
     loop.post([&] {
       log += "2 ";
       loop.post([&] {
@@ -57,7 +53,37 @@ TEST_SUITE("loop") {
       });
     });
     loop.run();
-    CHECK(log == "1 end 2 3 ");
+    CHECK(log == "1 2 3 ");
+  }
+
+  TEST_CASE("events that are ready together are one turn, unless it becomes too long") {
+    const auto order = [](Duration longest_turn) {
+      Loop loop(longest_turn);
+      std::string log;
+      CallbackTask task([&] { log += "end "; });
+      loop.post([&] {
+        log += "1 ";
+        loop.turn().defer(task);
+      });
+      loop.post([&] {
+        log += "2 ";
+        loop.stop();
+      });
+      loop.run();
+      return log;
+    };
+    CHECK(order(1h) == "1 2 end ");
+    CHECK(order(Duration::zero()) == "1 end 2 ");
+  }
+
+  TEST_CASE("a turn can be ended between two events") {
+    Loop loop(1h);
+    int ended = 0;
+    CallbackTask task([&] { ++ended; });
+    loop.event([&] { loop.turn().defer(task); });
+    CHECK(ended == 0);
+    loop.end_turn();
+    CHECK(ended == 1);
   }
 
   TEST_CASE("tasks from many threads all run, each thread's in order") {
@@ -205,6 +231,7 @@ TEST_SUITE("loop") {
       CHECK(loop.wheel().now() == now);
       log += "outer ";
     });
+    loop.end_turn();
     CHECK(log == "inner outer end ");
   }
 

@@ -231,6 +231,23 @@ TEST_SUITE("stream contract") {
     CHECK(pair.peer().received() == bytes);
   }
 
+  TEST_CASE_TEMPLATE("pause at the end of a turn comes before another large read", World, WORLDS) {
+    struct Pause final : TurnTask {
+      RawPeer* peer = nullptr;
+      void at_end_of_turn() override { peer->pause(); }
+    };
+    Pair<World> pair;
+    Pause pause;
+    pair.peer().when_received = [&](RawPeer& peer) {
+      pause.peer = &peer;
+      pair.world.turn().defer(pause);
+    };
+    pair.client->send(noise(1'000'000));
+    REQUIRE(pair.run_until([&] { return pause.peer != nullptr; }));
+    pair.world.run_a_while();
+    CHECK(pair.peer().received().size() <= 64 * 1024);
+  }
+
   TEST_CASE_TEMPLATE("pause and resume within an event change nothing", World, WORLDS) {
     Pair<World> pair;
     pair.peer().when_received = [&](RawPeer& peer) {
