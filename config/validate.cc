@@ -7,8 +7,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "config/reachable.h"
 #include "config/suggest.h"
-#include "config/values.h"
 
 namespace remora::config {
 
@@ -219,77 +219,27 @@ void check_destinations(Draft& draft) {
   }
 }
 
-bool host_covers(std::string_view earlier, std::string_view later) {
-  if (earlier.empty() || earlier == later) return true;
-  if (!earlier.starts_with('*') || later.empty()) return false;
-  if (later.starts_with('*')) later.remove_prefix(1);
-  const auto suffix = earlier.substr(1);
-  return later.size() > suffix.size() && later.ends_with(suffix);
-}
-
-// As the router matches: a prefix ends where a segment does.
-bool prefix_covers(std::string_view prefix, std::string_view path) {
-  if (!path.starts_with(prefix)) return false;
-  return prefix.ends_with('/') || path.size() == prefix.size() || path[prefix.size()] == '/';
-}
-
-bool path_covers(const Match& earlier, const Match& later) {
-  using Path = Match::Path;
-  if (earlier.path_kind == Path::kAny) return true;
-  // Every path begins with a slash, but for that of OPTIONS *, which is not worth a route of its own.
-  if (earlier.path_kind == Path::kPrefix && earlier.path == "/") return true;
-  if (later.path_kind == Path::kAny) return false;
-  if (earlier.path_kind == later.path_kind && earlier.path == later.path) return true;
-  return earlier.path_kind == Path::kPrefix && later.path_kind != Path::kRegex &&
-         prefix_covers(earlier.path, later.path);
-}
-
-bool condition_holds(const Match::FieldIs& wanted, const std::vector<Match::FieldIs>& given) {
-  return std::ranges::any_of(given, [&](const Match::FieldIs& field) {
-    return lower_case(field.name) == lower_case(wanted.name) &&
-           (!wanted.value || wanted.value == field.value);
-  });
-}
-
 void check_reachable(Draft& draft) {
   for (std::size_t i = 0; i < draft.config.listeners.size(); ++i) {
     const auto& listener = draft.config.listeners[i];
-    const auto& routes = listener.routes;
     // Beside those for requests, the last one of those for connections may take everything.
-    const std::size_t count = listener.is_tcp() ? routes.size() : listener.request_routes();
-    for (std::size_t later = 1; later < count; ++later) {
-      for (std::size_t earlier = 0; earlier < later; ++earlier) {
-        if (!covers(routes[earlier].match, routes[later].match)) continue;
-        const bool everything = covers(routes[earlier].match, Match{});
-        draft.report.add(
-            draft.routes[i][later],
-            fmt::format("never reached: route at line {} matches {}, move this one before it or remove it",
-                        draft.routes[i][earlier].line, everything ? "everything" : "all that this one does"));
-        break;
-      }
+    const std::size_t count = listener.is_tcp() ? listener.routes.size() : listener.request_routes();
+    for (const auto& [route, covered_by] : find_unreachable(listener.routes, count)) {
+      const bool everything = covers(listener.routes[covered_by].match, Match{});
+      draft.report.add(
+          draft.routes[i][route],
+          fmt::format("never reached: route at line {} matches {}, move this one before it or remove it",
+                      draft.routes[i][covered_by].line,
+                      everything ? "everything" : "all that this one does"));
     }
   }
 }
 
 }  // namespace
 
-void check_endpoints(const std::vector<Endpoint>& endpoints, const std::vector<Where>& places,
-                     Report& report) {
+void check_endpoints(std::span<const Endpoint> endpoints, const std::vector<Where>& places, Report& report) {
   Duplicates seen(report, "endpoint", "remove one, or give it a higher weight");
-  for (std::size_t i = 0; i < endpoints.size(); ++i) seen.see(endpoints[i].name, places[i]);
-}
-
-bool covers(const Match& earlier, const Match& later) {
-  if (earlier.connect != later.connect) return false;
-  if (!path_covers(earlier, later) || !host_covers(earlier.host, later.host)) return false;
-  const auto& methods = earlier.methods;
-  const bool all_methods =
-      methods.empty() || (!later.methods.empty() && std::ranges::all_of(later.methods, [&](const auto& m) {
-        return std::ranges::find(methods, m) != methods.end();
-      }));
-  return all_methods && std::ranges::all_of(earlier.headers, [&](const Match::FieldIs& wanted) {
-           return condition_holds(wanted, later.headers);
-         });
+  for (std::size_t i = 0; i < places.size(); ++i) seen.see(endpoints[i].name, places[i]);
 }
 
 void validate(Draft& draft) {
