@@ -15,6 +15,8 @@
 
 #include "base/address.h"
 #include "base/log.h"
+#include "base/rare.h"
+#include "base/shared_list.h"
 #include "base/status_set.h"
 #include "base/time.h"
 #include "breaker/adaptive_limit.h"
@@ -334,8 +336,8 @@ struct Cluster {
   }
 
   std::string name;
-  std::vector<Endpoint> endpoints;   // at least one, unless they are discovered; with kDns the name
-  std::optional<Discover> discover;  // nullopt: those above are all
+  SharedList<Endpoint> endpoints;  // at least one, unless they are discovered; with kDns the name
+  Rare<Discover> discover;         // nullopt: those above are all
   lb::Settings balance;
   ClusterTimeouts timeouts;
   ClusterLimits limits;
@@ -343,8 +345,8 @@ struct Cluster {
   BreakerScope breaker_scope = BreakerScope::kEndpoint;
   Fallback fallback;
   health::OutlierDetector::Settings outlier;
-  std::optional<HealthCheck> health_check;
-  std::optional<ClusterTls> tls;
+  Rare<HealthCheck> health_check;
+  Rare<ClusterTls> tls;
   ProxyProtocol proxy_protocol = ProxyProtocol::kNone;
   Duration slow_start = 10s;  // how long an endpoint takes to its full share after recovery; zero = none
   breaker::RetrySettings retry;
@@ -385,7 +387,7 @@ struct Config {
   Log log;
   std::optional<Tracing> tracing;   // nullopt: off, and trace headers are nothing special
   std::vector<Listener> listeners;  // at least one
-  std::vector<Cluster> clusters;
+  SharedList<Cluster> clusters;
   std::optional<Mesh> mesh;
   bool operator==(const Config&) const = default;
 };

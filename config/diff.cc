@@ -168,20 +168,20 @@ void diff_listener(const Listener& before, const Listener& after, const RouteCom
   add(changes, "listener " + after.name, details);
 }
 
-template <typename T>
-std::unordered_map<std::string_view, const T*> by_name(const std::vector<T>& list) {
-  std::unordered_map<std::string_view, const T*> map;
-  for (const T& item : list) map.emplace(item.name, &item);
+template <typename List>
+auto by_name(const List& list) {
+  std::unordered_map<std::string_view, const typename List::value_type*> map;
+  for (const auto& item : list) map.emplace(item.name, &item);
   return map;
 }
 
 // `changed` is called with what is in both.
-template <typename T, typename Object, typename Changed>
-void diff_lists(const std::vector<T>& before, const std::vector<T>& after, std::vector<Change>& changes,
-                Object object, Changed changed) {
+template <typename List, typename Object, typename Changed>
+void diff_lists(const List& before, const List& after, std::vector<Change>& changes, Object object,
+                Changed changed) {
   const auto known = by_name(before);
   const auto kept = by_name(after);
-  for (const T& item : after) {
+  for (const auto& item : after) {
     const auto same = known.find(item.name);
     if (same == known.end()) {
       changes.push_back({.kind = Kind::kAdded, .object = object(item), .details = {}});
@@ -189,7 +189,7 @@ void diff_lists(const std::vector<T>& before, const std::vector<T>& after, std::
       changed(*same->second, item);
     }
   }
-  for (const T& item : before) {
+  for (const auto& item : before) {
     if (kept.contains(item.name)) continue;
     changes.push_back({.kind = Kind::kRemoved, .object = object(item), .details = {}});
   }
@@ -223,6 +223,7 @@ void diff_cluster(const Cluster& before, const Cluster& after, const RouteCompar
   details.compare("slow_start", before.slow_start, after.slow_start);
   details.compare("retry", true, before.retry == after.retry && before.retry_budget == after.retry_budget);
   add(changes, "cluster " + after.name, details);
+  if (before.endpoints.is(after.endpoints)) return;
   const auto object = [&](const Endpoint& e) { return "endpoint " + e.name + " of cluster " + after.name; };
   diff_lists(before.endpoints, after.endpoints, changes, object,
              [&](const Endpoint& a, const Endpoint& b) { diff_endpoint(object(b), a, b, changes); });
@@ -258,6 +259,14 @@ std::vector<Change> diff(const Config& before, const Config& after) {
   diff_lists(
       before.clusters, after.clusters, changes, [](const Cluster& c) { return "cluster " + c.name; },
       [&](const Cluster& a, const Cluster& b) { diff_cluster(a, b, comparer, changes); });
+  return changes;
+}
+
+std::vector<Change> diff_restart(const Config& started, const Config& after) {
+  std::vector<Change> changes;
+  diff_process(started, after, changes);
+  diff_mesh(started.mesh, after.mesh, changes);
+  std::erase_if(changes, [](const Change& change) { return !change.restart; });
   return changes;
 }
 

@@ -67,6 +67,7 @@ void read_process(const TableReader& top, Draft& draft);    // [runtime] [overlo
 void read_tracing(const TableReader& top, Draft& draft);    // [tracing]
 void read_listeners(const TableReader& top, Draft& draft);  // [[listener]] with its routes
 void read_clusters(const TableReader& top, Draft& draft);   // [[cluster]]
+void read_cluster(const Item& item, Draft& draft);          // one of them
 void read_mesh(const TableReader& top, Draft& draft);       // [mesh]
 
 // One [[listener.route]] of the listener that is the draft's last; and what it does with a request.
@@ -79,7 +80,7 @@ void read_target(const TableReader& reader, Draft& draft, Forward& forward);
 
 // The parts of the draft's last [[cluster]] that decide whether to try an endpoint, and how often; among them
 // those that judge its health. The endpoints have been read.
-void read_resilience(const TableReader& reader, Draft& draft);
+void read_resilience(const TableReader& reader, Draft& draft, Cluster& cluster);
 void read_health(const TableReader& reader, Cluster& cluster);
 
 // Elements of a list of endpoints. `places`: where each stands is added to it.

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "config/draft.h"
+#include "config/memo.h"
 #include "config/parse.h"
 #include "config/parse_json.h"
 #include "config/scan.h"
@@ -137,10 +138,11 @@ std::expected<Config, Problems> load_text(std::string_view text, const std::stri
   return load(text, file_name, environment, hooks, report);
 }
 
-std::expected<Config, Problems> load_file(const std::string& path, const Hooks& hooks) {
+std::expected<Config, Problems> load_file(const std::string& path, const Hooks& hooks, Memo* memo) {
   Report report(path);
-  const auto text = read_file(path, "TOML", report);
+  auto text = read_file(path, "TOML", report);
   if (!text) return std::unexpected(report.take());
+  if (memo != nullptr) return memo->load(*std::move(text), path, process_environment, hooks);
   return load(*text, path, process_environment, hooks, report);
 }
 

@@ -31,6 +31,8 @@ using Problems = std::vector<Problem>;
 // Looks up an environment variable; nullopt if unset.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
+class Memo;
+
 // What only others can tell. Any of them may be empty.
 struct Hooks {
   // Whether the router's engine takes this pattern: nullopt, or what is wrong with it in one line. Called for
@@ -48,8 +50,10 @@ struct Hooks {
 std::expected<Config, Problems> load_text(std::string_view text, const std::string& file_name,
                                           const Environment& environment, const Hooks& hooks = {});
 
-// Reads (regular files up to 1 MiB) and load_text()s, with the process's environment.
-std::expected<Config, Problems> load_file(const std::string& path, const Hooks& hooks = {});
+// Reads (regular files up to 16 MiB) and load_text()s, with the process's environment. `memo`: of the same
+// file, which loads it instead.
+std::expected<Config, Problems> load_file(const std::string& path, const Hooks& hooks = {},
+                                          Memo* memo = nullptr);
 
 // A list of endpoints in a file of its own (Discover::Source::kFile): `endpoints = [...]` in TOML, as in a
 // [[cluster]]; if the name ends in .json, an object with that member, or the list alone. Strings may take
@@ -57,7 +61,7 @@ std::expected<Config, Problems> load_file(const std::string& path, const Hooks& 
 std::expected<std::vector<Endpoint>, Problems> load_endpoints_text(std::string_view text,
                                                                    const std::string& file_name,
                                                                    const Environment& environment);
-// Reads (regular files up to 1 MiB) and does the same, with the process's environment.
+// Reads (regular files up to 16 MiB) and does the same, with the process's environment.
 std::expected<std::vector<Endpoint>, Problems> load_endpoints(const std::string& path);
 
 // The process's own environment. Reads it without a lock: nothing may change it at the same time.

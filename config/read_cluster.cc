@@ -167,6 +167,13 @@ void read_discover(const TableReader& reader, Draft& draft, Cluster& cluster) {
   }
 }
 
+// What is written in every cluster is kept once.
+void share_settings(Cluster& cluster, const Cluster& before) {
+  cluster.discover.share(before.discover);
+  cluster.health_check.share(before.health_check);
+  cluster.tls.share(before.tls);
+}
+
 void read_endpoints(const TableReader& reader, Draft& draft, Cluster& cluster) {
   read_discover(reader, draft, cluster);
   if (reader.has("discover") && !reader.has("endpoints")) return;
@@ -213,26 +220,29 @@ std::vector<Endpoint> read_endpoint_list(const std::vector<Item>& items, Report&
   return endpoints;
 }
 
+void read_cluster(const Item& item, Draft& draft) {
+  const TableReader reader(item.node, "cluster", named(item, "cluster"), draft.report);
+  auto& clusters = draft.config.clusters.edit();
+  auto& cluster = clusters.emplace_back();
+  draft.endpoints.emplace_back();
+  read_name(reader, cluster);
+  if (cluster.name.empty()) draft.clusters_unnamed = true;
+  draft.clusters.push_back(reader.where());
+  read_endpoints(reader, draft, cluster);
+  read_balance(reader, cluster.balance);
+  const auto timeouts = reader.table("timeouts");
+  timeouts.duration("connect", cluster.timeouts.connect, 1ms, 1h);
+  timeouts.duration("idle", cluster.timeouts.idle, 1ms, 24h);
+  read_resilience(reader, draft, cluster);
+  read_cluster_tls(reader, draft.hooks, cluster);
+  reader.choice<ProxyProtocol>("proxy_protocol", cluster.proxy_protocol, kProxyProtocols);
+  if (clusters.size() > 1) share_settings(cluster, clusters[clusters.size() - 2]);
+}
+
 void read_clusters(const TableReader& top, Draft& draft) {
   const auto* node = top.find("cluster");
   draft.clusters_unnamed = node != nullptr && node->kind != Node::Kind::kArray;
-  for (const auto& item : top.tables("cluster", "cluster")) {
-    const TableReader reader(item.node, "cluster", named(item, "cluster"), draft.report);
-    draft.config.clusters.emplace_back();
-    draft.endpoints.emplace_back();
-    auto& cluster = draft.config.clusters.back();
-    read_name(reader, cluster);
-    if (cluster.name.empty()) draft.clusters_unnamed = true;
-    draft.clusters.push_back(reader.where());
-    read_endpoints(reader, draft, cluster);
-    read_balance(reader, cluster.balance);
-    const auto timeouts = reader.table("timeouts");
-    timeouts.duration("connect", cluster.timeouts.connect, 1ms, 1h);
-    timeouts.duration("idle", cluster.timeouts.idle, 1ms, 24h);
-    read_resilience(reader, draft);
-    read_cluster_tls(reader, draft.hooks, cluster);
-    reader.choice<ProxyProtocol>("proxy_protocol", cluster.proxy_protocol, kProxyProtocols);
-  }
+  for (const auto& item : top.tables("cluster", "cluster")) read_cluster(item, draft);
 }
 
 }  // namespace remora::config

@@ -83,7 +83,7 @@ void read_schedule(const TableReader& reader, health::Checker::Settings& schedul
   reader.number("jitter", schedule.jitter, 0, kMostJitter);
 }
 
-void read_port(const TableReader& reader, const std::vector<Endpoint>& endpoints, std::uint16_t& port) {
+void read_port(const TableReader& reader, const SharedList<Endpoint>& endpoints, std::uint16_t& port) {
   reader.integer("port", port, 0, 65535);
   if (port == 0) return;
   const auto socket = std::ranges::find_if(endpoints, [](const Endpoint& endpoint) {

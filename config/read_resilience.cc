@@ -119,8 +119,7 @@ void read_adaptive(const TableReader& reader, breaker::AdaptiveLimit::Settings& 
 
 }  // namespace
 
-void read_resilience(const TableReader& reader, Draft& draft) {
-  auto& cluster = draft.config.clusters.back();
+void read_resilience(const TableReader& reader, Draft& draft, Cluster& cluster) {
   read_limits(reader.table("limits"), cluster.limits);
   read_breaker(reader.table("breaker"), draft, cluster);
   const auto retry = reader.table("retry");

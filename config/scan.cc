@@ -62,33 +62,6 @@ std::optional<ScanProblem> bad_bytes(std::string_view text) {
   return std::nullopt;
 }
 
-std::size_t line_end(std::string_view text, std::size_t at) {
-  return std::min(text.find('\n', at), text.size());
-}
-
-// Behind the string that begins at `at` with a quote. One that is not closed ends with its line, or the text.
-std::size_t string_end(std::string_view text, std::size_t at) {
-  const char quote = text[at];
-  const std::string three(3, quote);
-  const bool multi_line = text.substr(at).starts_with(three);
-  at += multi_line ? 3 : 1;
-  while (at < text.size()) {
-    if (text[at] == '\\' && quote == '"') {
-      at += 2;
-      continue;
-    }
-    if (!multi_line && text[at] == '\n') return at;
-    if (multi_line ? text.substr(at).starts_with(three) : text[at] == quote) {
-      at += multi_line ? 3 : 1;
-      // Up to two quotes may stand right before the closing three.
-      for (int extra = 0; multi_line && extra < 2 && at < text.size() && text[at] == quote; ++extra) ++at;
-      return at;
-    }
-    ++at;
-  }
-  return at;
-}
-
 // Just enough of a tokenizer to tell brackets and dots in keys from those in strings and comments. On
 // malformed text it may be wrong in either direction about what a string is, but never counts a bracket less
 // than the parser would descend: a parser that does not find a string's end stops there.
@@ -138,6 +111,32 @@ class Nesting final {
 };
 
 }  // namespace
+
+std::size_t line_end(std::string_view text, std::size_t at) {
+  return std::min(text.find('\n', at), text.size());
+}
+
+std::size_t string_end(std::string_view text, std::size_t at) {
+  const char quote = text[at];
+  const std::string three(3, quote);
+  const bool multi_line = text.substr(at).starts_with(three);
+  at += multi_line ? 3 : 1;
+  while (at < text.size()) {
+    if (text[at] == '\\' && quote == '"') {
+      at += 2;
+      continue;
+    }
+    if (!multi_line && text[at] == '\n') return at;
+    if (multi_line ? text.substr(at).starts_with(three) : text[at] == quote) {
+      at += multi_line ? 3 : 1;
+      // Up to two quotes may stand right before the closing three.
+      for (int extra = 0; multi_line && extra < 2 && at < text.size() && text[at] == quote; ++extra) ++at;
+      return at;
+    }
+    ++at;
+  }
+  return at;
+}
 
 std::optional<ScanProblem> scan(std::string_view text) {
   if (text.size() > kMostBytes) {

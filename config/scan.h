@@ -24,6 +24,12 @@ struct ScanProblem {
 // long, nesting that is too deep.
 std::optional<ScanProblem> scan(std::string_view text);
 
+// Behind the string that begins at `at` with a quote. One that is not closed ends with its line, or the text.
+std::size_t string_end(std::string_view text, std::size_t at);
+
+// Where the line that `at` is in ends: at its line feed, or with the text.
+std::size_t line_end(std::string_view text, std::size_t at);
+
 // The same text, with each basic string that has no need to be one written as a literal: "a" as 'a'. That
 // means the same, at the same offsets, and costs the TOML library a quarter.
 std::string with_literal_strings(std::string_view text);

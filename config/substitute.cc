@@ -27,6 +27,7 @@ std::expected<std::string, std::string> Substitution::value_of(std::string_view 
         "{} is not the name of a variable, write ${{NAME}}, ${{NAME:-default}}, or $$ for a plain $",
         in_quotes(name)));
   }
+  ++looked_up_;
   auto value = environment_ ? environment_(name) : std::nullopt;
   if (colon != std::string_view::npos && (!value || value->empty())) value = expression.substr(colon + 2);
   if (!value) {

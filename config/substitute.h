@@ -25,10 +25,14 @@ class Substitution final {
   // The text with everything filled in, or "what is wrong, what would be right".
   std::expected<Filled, std::string> fill(std::string_view text);
 
+  // How many variables have been looked up so far.
+  std::size_t looked_up() const { return looked_up_; }
+
  private:
   std::expected<std::string, std::string> value_of(std::string_view expression);
 
   const Environment& environment_;
+  std::size_t looked_up_ = 0;
   std::size_t budget_ =
       std::size_t{4} * 1024 * 1024;  // bytes of all variables together, repeated uses included
 };

@@ -120,7 +120,7 @@ void resolve(Draft& draft) {
   for (const auto& reference : draft.fallbacks) {
     const auto found = names.find(reference.name, reference.where);
     if (!found) continue;
-    draft.config.clusters[reference.cluster].fallback = WeightedCluster{*found, 1};
+    draft.config.clusters.edit()[reference.cluster].fallback = WeightedCluster{*found, 1};
     if (*found != reference.cluster) continue;
     draft.report.add(reference.where,
                      "a cluster cannot fall back to itself, name another one or remove the fallback");

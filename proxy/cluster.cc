@@ -22,23 +22,13 @@ bool limits_connections(const config::Cluster& settings) {
   return settings.limits.connections != 0 || settings.limits.endpoint_connections != 0;
 }
 
-bool hedges_by_percentile(const config::Config& config, std::size_t cluster) {
-  if (config.clusters[cluster].retry.hedge_percentile > 0) return true;
-  for (const auto& listener : config.listeners) {
-    for (const auto& route : listener.routes) {
-      if (route.retry && route.retry->hedge_percentile > 0) return true;
-    }
-  }
-  return false;
-}
-
 }  // namespace
 
-ClusterEndpoint::ClusterEndpoint(Env& env, ResolvedEndpoint what, const UpstreamPool::Settings& settings,
-                                 ClusterStats& cluster)
-    : info(std::move(what)),
-      address_text(info.address.to_string()),
-      pool(env, info.address, settings, stats, cluster) {}
+ClusterEndpoint::ClusterEndpoint(Env& env, const ResolvedEndpoint& what,
+                                 const UpstreamPool::Settings& settings, ClusterStats& cluster)
+    : address_text(what.address.to_string()),
+      pool(env, what.address, settings, stats, cluster),
+      info_(&what) {}
 
 void Lease::answered(const breaker::Outcome& outcome, std::optional<Duration> latency) {
   if (endpoint_ != nullptr) cluster_->answered(*this, outcome, latency);
@@ -49,28 +39,25 @@ void Lease::finish(const breaker::Outcome& outcome, std::optional<Duration> late
   cluster_->release(*this, outcome, latency);
 }
 
-Cluster::Cluster(Env& env, std::shared_ptr<const config::Config> config, std::size_t index,
-                 std::shared_ptr<ClusterState> state, unsigned worker)
+Cluster::Cluster(Env& env, Settings settings, std::shared_ptr<ClusterState> state, unsigned worker)
     : env_(env),
-      config_(std::move(config)),
-      settings_(&config_->clusters[index]),
+      config_(std::move(settings.config)),
+      settings_(&config_->clusters[settings.index]),
       state_(std::move(state)),
       worker_(worker),
       balancer_(lb::make_balancer(settings_->balance)) {
-  learn_settings();
+  learn_settings(settings.hedged_by_routes);
 }
 
 Cluster::~Cluster() = default;
 
-void Cluster::learn_settings() {
+void Cluster::learn_settings(bool hedged_by_routes) {
   pool_settings_ = {.connect_timeout = settings_->timeouts.connect,
                     .idle_timeout = settings_->timeouts.idle,
                     .limits = {},
                     .room = limits_connections(*settings_) ? &connection_room_ : nullptr};
   tracks_latency_ = settings_->balance.algorithm == lb::Algorithm::kPeakEwma;
-  const bool hedges =
-      hedges_by_percentile(*config_, static_cast<std::size_t>(settings_ - config_->clusters.data()));
-  if (!hedges) {
+  if (!hedged_by_routes && settings_->retry.hedge_percentile <= 0) {
     latencies_.reset();
   } else if (!latencies_) {
     latencies_ = std::make_unique<breaker::LatencyQuantile>();
@@ -78,13 +65,15 @@ void Cluster::learn_settings() {
   cluster_scope_ = settings_->breaker_scope == config::BreakerScope::kCluster;
 }
 
-void Cluster::set_settings(std::shared_ptr<const config::Config> config, std::size_t index) {
-  const config::Cluster& next = config->clusters[index];
+void Cluster::set_settings(Settings settings) {
+  const config::Cluster& next = settings.config->clusters[settings.index];
   const bool other_balance = next.balance != settings_->balance;
   other_tls_ = other_tls_ || next.tls != settings_->tls;
-  config_.swap(config);  // the old one lives until the end of this
+  other_settings_ =
+      other_settings_ || next != *settings_ || settings.config->runtime.zone != config_->runtime.zone;
+  config_.swap(settings.config);  // the old one lives until the end of this
   settings_ = &next;
-  learn_settings();
+  learn_settings(settings.hedged_by_routes);
   for (auto& endpoint : endpoints_) endpoint->pool.set_settings(pool_settings_);
   if (!other_balance) return;
   balancer_ = lb::make_balancer(settings_->balance);
@@ -100,7 +89,7 @@ void Cluster::set_tls(std::shared_ptr<const net::TlsContext> context) {
 
 void Cluster::tell_pool(ClusterEndpoint& endpoint, bool other) const {
   endpoint.pool.set_tls(settings_->tls.has_value(), tls_,
-                        settings_->tls ? tls_name(*settings_->tls, endpoint.info.name) : std::string(),
+                        settings_->tls ? tls_name(*settings_->tls, endpoint.info().name) : std::string(),
                         other);
 }
 
@@ -112,16 +101,24 @@ void Cluster::describe_to_balancer() {
   std::vector<lb::Endpoint> described;
   described.reserve(endpoints_.size());
   for (const auto& endpoint : endpoints_) {
-    described.push_back({.name = endpoint->address_text, .weight = endpoint->info.weight});
+    described.push_back({.name = endpoint->address_text, .weight = endpoint->info().weight});
   }
   balancer_->set_endpoints(described);
   refresh_candidates();
 }
 
-void Cluster::apply(const std::vector<ResolvedEndpoint>& endpoints) {
+void Cluster::apply(const EndpointList& endpoints) {
+  const bool other_settings = std::exchange(other_settings_, false);
   if (std::exchange(went_anywhere_, goes_anywhere()) && went_anywhere_) return refresh_candidates();
-  if (std::ranges::equal(endpoints, endpoints_, {}, {},
-                         [](const auto& have) -> const auto& { return have->info; })) {
+  if (endpoints.is(list_) && endpoints_.size() == list_.size()) {
+    if (other_settings) refresh_candidates();
+    return;
+  }
+  const bool equal = std::ranges::equal(endpoints, endpoints_, {}, {},
+                                        [](const auto& have) -> const auto& { return have->info(); });
+  const EndpointList before = std::exchange(list_, endpoints);  // until nobody stands in it any more
+  if (equal) {
+    for (std::size_t i = 0; i < endpoints_.size(); ++i) endpoints_[i]->set_info(list_[i]);
     return refresh_candidates();
   }
   ++generation_;
@@ -130,12 +127,13 @@ void Cluster::apply(const std::vector<ResolvedEndpoint>& endpoints) {
   std::unordered_map<std::string_view, std::size_t> known;
   for (const auto& have : endpoints_) known.emplace(have->address_text, known.size());
   next.reserve(endpoints.size());
-  for (const ResolvedEndpoint& wanted : endpoints) {
+  loads.reserve(endpoints.size());
+  for (const ResolvedEndpoint& wanted : list_) {
     const auto same = known.find(wanted.address.to_string());
     if (same != known.end()) {
       loads.push_back(loads_[same->second]);
       next.push_back(std::move(endpoints_[same->second]));
-      next.back()->info = wanted;
+      next.back()->set_info(wanted);
     } else {
       loads.emplace_back();
       next.push_back(std::make_unique<ClusterEndpoint>(env_, wanted, pool_settings_, stats_));
@@ -147,6 +145,7 @@ void Cluster::apply(const std::vector<ResolvedEndpoint>& endpoints) {
     if (!gone) continue;
     gone->index.reset();
     gone->pool.retire();
+    gone->keep_info(std::make_unique<const ResolvedEndpoint>(gone->info()));
     if (gone->stats.requests_active > 0) {
       retired_.push_back(std::move(gone));
     } else {
@@ -169,7 +168,7 @@ void Cluster::refresh_candidates() {
   ramps_until_ = TimePoint{};
   sources_.clear();
   for (const auto& endpoint : endpoints_) {
-    sources_.push_back(endpoint->info.state->sources(now));
+    sources_.push_back(endpoint->info().state->sources(now));
     if (cluster_scope_) sources_.back().breaker_open = false;
   }
   const bool panic =
@@ -184,14 +183,14 @@ void Cluster::refresh_candidates() {
     if (!available && before == health::Why::kAvailable) endpoint.pool.close_idle();
     if (endpoint.why == health::Why::kBreaker) {
       look_again_ =
-          std::min(look_again_, endpoint.info.state->breaker.next_wakeup(now).value_or(TimePoint::max()));
+          std::min(look_again_, endpoint.info().state->breaker.next_wakeup(now).value_or(TimePoint::max()));
     }
-    const TimePoint since = endpoint.info.state->ramps_since();
+    const TimePoint since = endpoint.info().state->ramps_since();
     if (since != TimePoint{}) ramps_until_ = std::max(ramps_until_, since + settings_->slow_start);
     standings.push_back(
         {.priority =
-             sources_[i].member == health::Sources::Member::kSuspect ? kLastResort : endpoint.info.priority,
-         .local_zone = !config_->runtime.zone.empty() && endpoint.info.zone == config_->runtime.zone,
+             sources_[i].member == health::Sources::Member::kSuspect ? kLastResort : endpoint.info().priority,
+         .local_zone = !config_->runtime.zone.empty() && endpoint.info().zone == config_->runtime.zone,
          .available = available});
   }
   lb::choose_candidates(standings, candidates_);
@@ -258,9 +257,9 @@ void Cluster::judge(Lease& lease, const breaker::Outcome& outcome, std::optional
   const bool cut_short = outcome.result != Result::kResponse && outcome.result != Result::kIgnored;
   if (cut_short) ++lease.endpoint_->stats.failures;
   if (cut_short || outcome.status >= 500)
-    lease.endpoint_->info.state->last_failure.store(outcome, env_.now());
+    lease.endpoint_->info().state->last_failure.store(outcome, env_.now());
   if (!lease.reported_) report_to_breaker(lease, outcome, latency);
-  if (settings_->outlier.enabled) judge_for_outliers(*lease.endpoint_->info.state, outcome);
+  if (settings_->outlier.enabled) judge_for_outliers(*lease.endpoint_->info().state, outcome);
   if (!settings_->adaptive.enabled) return;
   LatencySamples& samples = state_->latency;
   // An upstream that sheds answers fast, which must not pass for being well.
@@ -289,7 +288,7 @@ void Cluster::judge_for_outliers(EndpointState& state, const breaker::Outcome& o
 
 void Cluster::on_transition(const ClusterEndpoint* endpoint, const CircuitBreaker::Transition& transition) {
   if (endpoint != nullptr && transition.to == CircuitBreaker::Phase::kClosed) {
-    endpoint->info.state->recovered(env_.now());
+    endpoint->info().state->recovered(env_.now());
   }
   state_->changed();
   log_transition(*state_, settings_->name,
@@ -303,11 +302,11 @@ ClusterReport Cluster::report() const {
   report.stats.pending = queue_.size();
   report.endpoints.reserve(endpoints_.size());
   for (const auto& endpoint : endpoints_) {
-    report.endpoints.push_back({.name = endpoint->info.name,
+    report.endpoints.push_back({.name = endpoint->info().name,
                                 .address = endpoint->address_text,
-                                .zone = endpoint->info.zone,
-                                .weight = endpoint->info.weight,
-                                .priority = endpoint->info.priority,
+                                .zone = endpoint->info().zone,
+                                .weight = endpoint->info().weight,
+                                .priority = endpoint->info().priority,
                                 .latency_seconds = loads_[*endpoint->index].latency_seconds,
                                 .stats = endpoint->stats});
   }

@@ -38,16 +38,32 @@ namespace remora::proxy {
 
 // One endpoint of a cluster in one worker.
 struct ClusterEndpoint {
-  ClusterEndpoint(Env& env, ResolvedEndpoint what, const UpstreamPool::Settings& settings,
+  // `what`: in the cluster's list.
+  ClusterEndpoint(Env& env, const ResolvedEndpoint& what, const UpstreamPool::Settings& settings,
                   ClusterStats& cluster);
 
-  ResolvedEndpoint info;
+  const ResolvedEndpoint& info() const { return *info_; }
+  // It stands in another list now.
+  void set_info(const ResolvedEndpoint& what) {
+    info_ = &what;
+    own_info_.reset();
+  }
+  // The list goes, or there is none.
+  void keep_info(std::unique_ptr<const ResolvedEndpoint> own) {
+    own_info_ = std::move(own);
+    info_ = own_info_.get();
+  }
+
   std::string address_text;  // for logs: made once
   EndpointStats stats;
   lb::Ewma latency;
   UpstreamPool pool;
   std::optional<std::uint32_t> index;  // place in the cluster's list; nullopt when retired
   health::Why why = health::Why::kAvailable;
+
+ private:
+  const ResolvedEndpoint* info_;
+  std::unique_ptr<const ResolvedEndpoint> own_info_;
 };
 
 // Why there is no endpoint for a request.
@@ -102,25 +118,32 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
     ~Waiter() = default;
   };
 
-  // The cluster at `index` of the configuration, with the state it shares; `worker`: this worker's number.
-  Cluster(Env& env, std::shared_ptr<const config::Config> config, std::size_t index,
-          std::shared_ptr<ClusterState> state, unsigned worker);
+  // A configuration's word on one cluster.
+  struct Settings {
+    std::shared_ptr<const config::Config> config;
+    std::size_t index = 0;          // of the cluster
+    bool hedged_by_routes = false;  // some route of it hedges by a percentile of the latency
+  };
+
+  // `state`: which it shares; `worker`: this worker's number.
+  Cluster(Env& env, Settings settings, std::shared_ptr<ClusterState> state, unsigned worker);
   ~Cluster() override;
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
-  // What a newer configuration says of the cluster of this name, at `index` of it; apply() follows. Nothing
+  // What a newer configuration says of the cluster of this name; apply() follows. Nothing
   // that was counted or learnt is lost; a connection that is there does not count against a limit of
   // connections that was not.
-  void set_settings(std::shared_ptr<const config::Config> config, std::size_t index);
+  void set_settings(Settings settings);
   // How its endpoints are spoken to from now on; with every snapshot, before apply(). Null: the settings say
   // nothing of TLS.
   void set_tls(std::shared_ptr<const net::TlsContext> context);
   // No configuration has it any more: what is under way ends here, attempts still to come included, and no
   // connection is kept.
   void retire();
-  // Who exists now. O(n) for n endpoints: not for every request.
-  void apply(const std::vector<ResolvedEndpoint>& endpoints);
+  // Who exists now. O(n) for n endpoints: not for every request. O(1) for the very list that it has, if the
+  // settings are the same, too.
+  void apply(const EndpointList& endpoints);
 
   // Picks an endpoint if all that limits it allows, one not in `tried` (indices from Lease::endpoint().index)
   // if there is any.
@@ -170,7 +193,7 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
     Cluster& cluster;
   };
 
-  void learn_settings();
+  void learn_settings(bool hedged_by_routes);
   void describe_to_balancer();
   void answered(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency);
   void release(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency);
@@ -216,6 +239,7 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   ClusterStats stats_;
   std::unique_ptr<lb::Balancer> balancer_;
   ConnectionRoom connection_room_{*this};  // before the pools, which defer it
+  EndpointList list_;                      // which the endpoints stand in
   std::vector<std::unique_ptr<ClusterEndpoint>> endpoints_;
   std::vector<std::unique_ptr<ClusterEndpoint>> retired_;
   std::unordered_map<Address, std::uint32_t, HashAddress> destinations_;  // indices, if it goes anywhere
@@ -237,6 +261,7 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   bool tracks_latency_ = false;
   bool cluster_scope_ = false;
   bool went_anywhere_ = false;  // when apply() was called before
+  bool other_settings_ = true;  // than then
 };
 
 }  // namespace remora::proxy

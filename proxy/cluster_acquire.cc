@@ -86,8 +86,10 @@ std::optional<std::uint32_t> Cluster::find_destination(const Address& address) {
   if (endpoints_.size() >= kMostDestinations && !forget_destinations()) return std::nullopt;
   ResolvedEndpoint info{.name = address.to_string(), .address = address, .zone = {}, .state = {}};
   info.state = state_->destination(address, *settings_);
+  auto own = std::make_unique<const ResolvedEndpoint>(std::move(info));
   loads_.emplace_back();
-  endpoints_.push_back(std::make_unique<ClusterEndpoint>(env_, std::move(info), pool_settings_, stats_));
+  endpoints_.push_back(std::make_unique<ClusterEndpoint>(env_, *own, pool_settings_, stats_));
+  endpoints_.back()->keep_info(std::move(own));
   const auto index = static_cast<std::uint32_t>(endpoints_.size() - 1);
   endpoints_.back()->index = index;
   destinations_.emplace(address, index);
@@ -98,7 +100,7 @@ std::optional<std::uint32_t> Cluster::find_destination(const Address& address) {
 void Cluster::index_destinations() {
   destinations_.clear();
   if (!goes_anywhere()) return;
-  for (const auto& endpoint : endpoints_) destinations_.emplace(endpoint->info.address, *endpoint->index);
+  for (const auto& endpoint : endpoints_) destinations_.emplace(endpoint->info().address, *endpoint->index);
 }
 
 // All that nobody uses, idle connections included.
@@ -157,7 +159,7 @@ Denied Cluster::take_cluster_permits(Lease& lease) {
 // `denied`: the reason that helps most, a limit (for which one can wait) before a breaker before nobody.
 bool Cluster::take_endpoint(std::uint32_t index, Terms terms, Lease& lease, Denied& denied) {
   ClusterEndpoint& endpoint = *endpoints_[index];
-  EndpointState& state = *endpoint.info.state;
+  EndpointState& state = *endpoint.info().state;
   breaker::CircuitBreaker::Entry entry;
   if (!cluster_scope_) {
     entry = state.breaker.try_enter(env_.now());
@@ -208,8 +210,8 @@ bool Cluster::take_endpoint(std::uint32_t index, Terms terms, Lease& lease, Deni
 
 std::optional<UpstreamPool::Permits> Cluster::permits_to_dial(ClusterEndpoint& endpoint) {
   UpstreamPool::Permits permits;
-  if (endpoint.info.state->connections.limited()) {
-    auto permit = endpoint.info.state->connections.try_take();
+  if (endpoint.info().state->connections.limited()) {
+    auto permit = endpoint.info().state->connections.try_take();
     if (!permit) return std::nullopt;
     permits.endpoint = std::move(*permit);
   }
@@ -232,7 +234,7 @@ void Cluster::close_idle_connections(std::uint32_t wanted) {
     return limit.limited() && limit.in_use() + wanted > limit.most();
   };
   for (auto& endpoint : endpoints_) {
-    while ((lacks(state_->connections) || lacks(endpoint->info.state->connections)) &&
+    while ((lacks(state_->connections) || lacks(endpoint->info().state->connections)) &&
            endpoint->pool.close_oldest_idle()) {
     }
   }
@@ -255,7 +257,7 @@ Acquired Cluster::refused(Denied denied) const {
 
 bool Cluster::ramp_rejects(const ClusterEndpoint& endpoint) {
   const double share =
-      health::SlowStart::share(endpoint.info.state->ramps_since(), settings_->slow_start, env_.now());
+      health::SlowStart::share(endpoint.info().state->ramps_since(), settings_->slow_start, env_.now());
   return share < 1.0 && env_.random.unit() >= share;
 }
 
@@ -270,7 +272,7 @@ bool Cluster::has_room_for_retry() {
   if (settings_->limits.endpoint_retries == 0) return true;
   refresh_if_changed();
   const auto has_room = [&](std::uint32_t i) {
-    const breaker::Limiter& limit = endpoints_[i]->info.state->retries;
+    const breaker::Limiter& limit = endpoints_[i]->info().state->retries;
     return limit.in_use() < limit.most();
   };
   return std::ranges::any_of(candidates_, has_room) || std::ranges::any_of(reserves_, has_room);

@@ -33,7 +33,7 @@ bool ClusterWatch::watches(const config::Cluster& settings) const {
          panic_below == panic_below_;
 }
 
-void ClusterWatch::set_endpoints(const std::vector<StateRegistry::Endpoint>& endpoints) {
+void ClusterWatch::set_endpoints(const EndpointList& endpoints) {
   if (!detector_) return;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     const auto same = std::ranges::find(endpoints, slots_[i].state, &StateRegistry::Endpoint::state);

@@ -25,7 +25,7 @@ class ClusterWatch final {
   // It works as these settings say.
   bool watches(const config::Cluster& settings) const;
   // Who exists now. Those that stay keep their ejections.
-  void set_endpoints(const std::vector<StateRegistry::Endpoint>& endpoints);
+  void set_endpoints(const EndpointList& endpoints);
   // The availability of endpoints has changed for other reasons than ejection.
   void refresh_usable();
   void on_failures_in_a_row(const EndpointState& endpoint);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 
 namespace remora::proxy {
@@ -14,7 +15,7 @@ using Source = config::Discover::Source;
 // The list in the configuration.
 class StaticSource final : public EndpointSource {
  public:
-  explicit StaticSource(const std::vector<config::Endpoint>& endpoints) : endpoints_(endpoints) {}
+  explicit StaticSource(const SharedList<config::Endpoint>& endpoints) : endpoints_(endpoints) {}
 
   List list() const override {
     List list;
@@ -31,8 +32,16 @@ class StaticSource final : public EndpointSource {
   }
 
  private:
-  const std::vector<config::Endpoint>& endpoints_;
+  const SharedList<config::Endpoint>& endpoints_;
 };
+
+// Its endpoints are those that the configuration lists, all of them addresses: they never change by
+// themselves.
+bool is_fixed(const config::Cluster& cluster) {
+  return !cluster.discover && std::ranges::all_of(cluster.endpoints, [](const config::Endpoint& endpoint) {
+    return endpoint.address.has_value();
+  });
+}
 
 bool has_list(const config::Cluster& cluster) {
   return cluster.discover &&
@@ -85,6 +94,7 @@ EndpointSources::~EndpointSources() = default;
 
 void EndpointSources::watch(const config::Config& config) {
   for (const config::Cluster& cluster : config.clusters) {
+    if (is_fixed(cluster)) continue;
     const List list = StaticSource(cluster.endpoints).list();
     add_names(list, configured_);
     look_up(list);
@@ -113,6 +123,7 @@ void EndpointSources::keep(const config::Config& config) {
   configured_.clear();
   std::set<Key> kept;
   for (const config::Cluster& cluster : config.clusters) {
+    if (is_fixed(cluster)) continue;
     add_names(StaticSource(cluster.endpoints).list(), configured_);
     if (has_list(cluster)) kept.emplace(cluster.discover->source, cluster.discover->name);
   }
@@ -228,31 +239,45 @@ EndpointSources::List EndpointSources::used(const config::Cluster& cluster) cons
   return source != nullptr ? source->list() : List();
 }
 
-std::vector<std::vector<ResolvedEndpoint>> EndpointSources::resolved(const config::Config& config) const {
-  std::vector<std::vector<ResolvedEndpoint>> clusters;
+std::vector<EndpointList> EndpointSources::resolved(const config::Config& config,
+                                                    const Snapshot* running) const {
+  std::unordered_map<const config::Endpoint*, const EndpointList*> known;
+  for (std::size_t i = 0; running != nullptr && i < running->config->clusters.size(); ++i) {
+    const config::Cluster& cluster = running->config->clusters[i];
+    if (is_fixed(cluster)) known.emplace(cluster.endpoints.data(), &running->endpoints[i]);
+  }
+  std::vector<EndpointList> clusters;
+  clusters.reserve(config.clusters.size());
   for (const config::Cluster& cluster : config.clusters) {
-    auto& endpoints = clusters.emplace_back();
-    std::unordered_set<std::string> addresses;
-    const auto add = [&](const FoundEndpoint& found, Address address) {
-      if (addresses.insert(address.to_string()).second) {
-        endpoints.push_back(resolve(found, std::move(address)));
-      }
-    };
-    for (const FoundEndpoint& found : used(cluster)) {
-      if (found.endpoint.address) {
-        add(found, *found.endpoint.address);
-        continue;
-      }
-      const DnsSource* name = find_name(found.endpoint.host.host);
-      if (name == nullptr) continue;
-      for (const FoundEndpoint& at : name->list()) {
-        Address address = *at.endpoint.address;
-        address.set_port(found.endpoint.host.port);
-        add(found, std::move(address));
-      }
-    }
+    const auto same = is_fixed(cluster) ? known.find(cluster.endpoints.data()) : known.end();
+    clusters.push_back(same != known.end() ? *same->second : resolved(cluster));
   }
   return clusters;
+}
+
+EndpointList EndpointSources::resolved(const config::Cluster& cluster) const {
+  std::vector<ResolvedEndpoint> endpoints;
+  std::unordered_set<std::string> addresses;
+  const auto add = [&](const FoundEndpoint& found, Address address) {
+    if (addresses.insert(address.to_string()).second) {
+      endpoints.push_back(resolve(found, std::move(address)));
+    }
+  };
+  for (const FoundEndpoint& found : used(cluster)) {
+    if (found.endpoint.address) {
+      add(found, *found.endpoint.address);
+      continue;
+    }
+    const DnsSource* name = find_name(found.endpoint.host.host);
+    if (name == nullptr) continue;
+    for (const FoundEndpoint& at : name->list()) {
+      Address address = *at.endpoint.address;
+      address.set_port(found.endpoint.host.port);
+      add(found, std::move(address));
+    }
+  }
+  endpoints.shrink_to_fit();
+  return endpoints;
 }
 
 std::vector<SourceView> EndpointSources::view(const config::Cluster& cluster) const {

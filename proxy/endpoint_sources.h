@@ -55,8 +55,10 @@ class EndpointSources final {
   bool settled() const;
 
   // One list of endpoints per cluster: addresses as they are, names as every address they have now. Where two
-  // lead to one address it is one endpoint, the first one's.
-  std::vector<std::vector<ResolvedEndpoint>> resolved(const config::Config& config) const;
+  // lead to one address it is one endpoint, the first one's. `running`: what was made of it the last time,
+  // null if there is nothing; a list of addresses that both configurations share is taken over from there,
+  // with its states.
+  std::vector<EndpointList> resolved(const config::Config& config, const Snapshot* running) const;
 
   // One list per cluster: its own source, then the names in it.
   std::vector<std::vector<SourceView>> view(const config::Config& config) const;
@@ -84,6 +86,7 @@ class EndpointSources final {
   void tell_changed();
   std::unique_ptr<EndpointSource> own_source(const config::Cluster& cluster) const;
   List used(const config::Cluster& cluster) const;
+  EndpointList resolved(const config::Cluster& cluster) const;
   std::vector<SourceView> view(const config::Cluster& cluster) const;
 
   Ways ways_;

@@ -154,7 +154,7 @@ void Exchange::complete_head(Attempt& attempt) {
   no_authority_ = no_authority_ || request_.authority.empty();
   if (no_authority_) {
     const ClusterEndpoint& to = attempt.lease().endpoint();
-    request_.authority = to.info.address.is_unix() ? "localhost" : to.address_text;
+    request_.authority = to.info().address.is_unix() ? "localhost" : to.address_text;
   }
   if (trace_.recording) write_attempt_trace(attempt);
 }

@@ -81,7 +81,7 @@ void Exchange::record_attempt(const Attempt& attempt, breaker::Result result) {
   span[SpanText::kPath] = request_.path();
   span[SpanText::kProtocol] = "1.1";
   span[SpanText::kPeer] = endpoint.address_text;
-  span[SpanText::kEndpoint] = endpoint.info.name;
+  span[SpanText::kEndpoint] = endpoint.info().name;
   env_.spans->write(span);
 }
 

@@ -7,6 +7,7 @@
 #include "base/out_of_memory.h"
 #include "config/diff.h"
 #include "config/load.h"
+#include "config/memo.h"
 #include "proxy/admin_client.h"
 #include "proxy/command_line.h"
 #include "proxy/demo.h"
@@ -75,9 +76,11 @@ int ask(const std::string& admin, std::string_view method, std::string_view page
 }
 
 int run(const std::string& file) {
-  auto config = remora::config::load_file(file, hooks());
+  remora::config::Memo memo;
+  const auto load = [&] { return remora::config::load_file(file, hooks(), &memo); };
+  auto config = load();
   if (!config) return report(config.error());
-  Server server(std::move(*config), [file] { return remora::config::load_file(file, hooks()); });
+  Server server(std::move(*config), load);
   if (const auto started = server.start(); !started) return cannot_start(started.error());
   server.run();
   return kExitOk;

@@ -1,6 +1,7 @@
 #include "proxy/reloader.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/log.h"
@@ -41,9 +42,23 @@ void Reloader::begin() {
   busy_ = true;
   if (refused()) return;
   if (!jobs_.front().quiet) ways_.busy(true);
-  reading_.run([this, load = ways_.load] {
-    return [this, loaded = load()]() mutable { compare(std::move(loaded)); };
+  reading_.run([this, running = ways_.running()->config] {
+    return [this, loaded = load(ways_, *running)]() mutable { on_loaded(std::move(loaded)); };
   });
+}
+
+// On another thread: nothing of the reloader's but what never changes.
+Reloader::Loaded Reloader::load(const Ways& ways, const config::Config& running) {
+  auto read = ways.load();
+  if (!read) return {.config = std::unexpected(std::move(read.error())), .same = false, .changes = {}};
+  auto next = std::make_shared<const config::Config>(std::move(*read));
+  auto changes = config::diff(running, *next);
+  // What still waits for a restart is said again, and what the file takes back is not.
+  std::erase_if(changes, &config::Change::restart);
+  auto later = config::diff_restart(*ways.started, *next);
+  std::ranges::move(later, std::back_inserter(changes));
+  const bool same = *next == running;
+  return {.config = std::move(next), .same = same, .changes = std::move(changes)};
 }
 
 bool Reloader::refused() {
@@ -56,22 +71,16 @@ bool Reloader::refused() {
   return true;
 }
 
-void Reloader::compare(std::expected<config::Config, config::Problems> loaded) {
+void Reloader::on_loaded(Loaded loaded) {
   if (refused()) return;  // what forbids it may have begun while the file was read
-  if (!loaded) {
+  if (!loaded.config) {
     std::vector<std::string> errors;
-    for (const auto& problem : loaded.error()) errors.push_back(problem.to_string());
+    for (const auto& problem : loaded.config.error()) errors.push_back(problem.to_string());
     return reject(std::move(errors));
   }
-  next_ = std::make_shared<const config::Config>(std::move(*loaded));
-  const config::Config& running = *ways_.running()->config;
-  changes_ = config::diff(running, *next_);
-  // What still waits for a restart is said again, and what the file takes back is not.
-  std::erase_if(changes_, &config::Change::restart);
-  for (auto& change : config::diff(*ways_.started, *next_)) {
-    if (change.restart) changes_.push_back(std::move(change));
-  }
-  if (*next_ == running) {
+  next_ = std::move(*loaded.config);
+  changes_ = std::move(loaded.changes);
+  if (loaded.same) {
     if (jobs_.front().quiet && !status_.last_rejected) {
       return finish({.result = Outcome::kUnchanged, .changes = {}, .errors = {}});
     }

@@ -1,7 +1,8 @@
 // From a changed file to what every worker serves by, or to a list of errors and nothing changed.
 //
-//   read      the whole file is validated, environment included, on a thread that gives way to all others: a
-//             large one takes longer than a health check may wait; an error ends it
+//   read      the whole file is validated, environment included, and compared with what is running, on a
+//             thread that gives way to all others: a large one takes longer than a health check may wait; an
+//             error ends it
 //   names     sources of endpoints that are new are asked, for kPatience at most
 //   bind      every worker binds what it lacks, without accepting; an error ends it, and what was bound goes
 //   commit    one snapshot to every worker, each of which takes it over in one turn
@@ -54,7 +55,7 @@ class Reloader final {
     std::function<void(bool)> busy;
     // Something that people want to see: applied, rejected, or no longer rejected.
     std::function<void(const ReloadReport&)> tell;
-    // As it was started: what needs a restart is told until there is one.
+    // As it was started, but for listeners and clusters: what needs a restart is told until there is one.
     const config::Config* started = nullptr;
   };
   using Answer = std::move_only_function<void(const ReloadReport&)>;
@@ -85,7 +86,14 @@ class Reloader final {
 
   void begin();
   bool refused();
-  void compare(std::expected<config::Config, config::Problems> loaded);
+  // What has been read, compared with what is running.
+  struct Loaded {
+    std::expected<std::shared_ptr<const config::Config>, config::Problems> config;
+    bool same = false;
+    std::vector<config::Change> changes;
+  };
+  static Loaded load(const Ways& ways, const config::Config& running);
+  void on_loaded(Loaded loaded);
   void await_names();
   void bind();
   void bind_first();

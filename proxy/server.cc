@@ -24,6 +24,17 @@ std::string make_pseudonym(Random& random) {
   return name;
 }
 
+// What of a configuration takes effect at start only.
+config::Config process_part(const config::Config& config) {
+  config::Config part;
+  part.runtime = config.runtime;
+  part.overload = config.overload;
+  part.admin = config.admin;
+  part.log = config.log;
+  part.mesh = config.mesh;
+  return part;
+}
+
 // The network's detail names the address and the reason.
 Error cannot_bind(const std::string& what, Error error) {
   error.detail = "cannot bind " + what + ": " +
@@ -44,7 +55,7 @@ void ignore_signals() {
 
 Server::Server(config::Config config, Load load)
     : config_(std::make_shared<const config::Config>(std::move(config))),
-      started_with_(config_),
+      started_with_(process_part(*config_)),
       load_(std::move(load)),
       random_(net::random_seed()),
       env_{.wheel = loop_.wheel(),
@@ -95,7 +106,7 @@ Server::Server(config::Config config, Load load)
                [this](const ReloadReport& report) {
                  tell(Event::Kind::kReload, {}, to_string(report.result), reload_summary(report));
                },
-           .started = started_with_.get()}),
+           .started = &started_with_}),
       drain_(loop_.wheel(),
              {.announce = [this](config::Direction direction) { announce_drain(direction); },
               .finish = [this](config::Direction direction,
@@ -223,7 +234,7 @@ Result<void> Server::bind_listeners() {
   tls_.use();
   Snapshot next{.generation = 1,
                 .config = config_,
-                .endpoints = sources_.resolved(*config_),
+                .endpoints = sources_.resolved(*config_, nullptr),
                 .clusters = {},
                 .listeners = {},
                 .rates = {},
@@ -350,7 +361,7 @@ void Server::take_over(std::shared_ptr<const config::Config> config, std::vector
   tls_.use();
   Snapshot next{.generation = snapshot_->generation + 1,
                 .config = config_,
-                .endpoints = sources_.resolved(*config_),
+                .endpoints = sources_.resolved(*config_, snapshot_.get()),
                 .clusters = {},
                 .listeners = {},
                 .rates = {},
@@ -403,7 +414,7 @@ void Server::tell_workers_of_room(const ClusterState& cluster, std::uint64_t wor
 }
 
 void Server::publish() {
-  auto endpoints = sources_.resolved(*config_);
+  auto endpoints = sources_.resolved(*config_, snapshot_.get());
   Snapshot next = *snapshot_;
   ++next.generation;
   next.endpoints = std::move(endpoints);

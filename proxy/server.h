@@ -119,7 +119,7 @@ class Server final : public AdminSource {
   void finish_traffic(config::Direction direction, std::function<void()> finished);
 
   std::shared_ptr<const config::Config> config_;
-  const std::shared_ptr<const config::Config> started_with_;
+  const config::Config started_with_;  // without listeners and clusters
   Load load_;
   std::unique_ptr<LogWriter> log_writer_;
   std::unique_ptr<LogWriter> access_writer_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/shared_list.h"
 #include "config/config.h"
 #include "proxy/shared_state.h"
 #include "proxy/tls_contexts.h"
@@ -33,10 +34,13 @@ struct ResolvedEndpoint {
   }
 };
 
+// The endpoints of a cluster. Shared by every snapshot that has the same, and by whoever works with them.
+using EndpointList = SharedList<ResolvedEndpoint>;
+
 struct Snapshot {
   std::uint64_t generation = 0;
   std::shared_ptr<const config::Config> config;
-  std::vector<std::vector<ResolvedEndpoint>> endpoints;   // one list per cluster of the config
+  std::vector<EndpointList> endpoints;                    // one list per cluster of the config
   std::vector<std::shared_ptr<ClusterState>> clusters;    // one per cluster
   std::vector<std::shared_ptr<ListenerState>> listeners;  // one per listener
   std::vector<ListenerRates> rates;                       // one per listener

@@ -30,8 +30,7 @@ void StateRegistry::fill(Snapshot& snapshot, TimePoint now) {
 }
 
 StateRegistry::Cluster StateRegistry::adopt(const config::Cluster& settings, Cluster* known,
-                                            std::vector<ResolvedEndpoint>& endpoints, bool changed,
-                                            TimePoint now) {
+                                            EndpointList& endpoints, bool changed, TimePoint now) {
   Cluster cluster{.settings = &settings, .state = {}, .endpoints = {}};
   const bool new_settings = changed && known != nullptr && *known->settings != settings;
   if (known == nullptr) {
@@ -39,6 +38,14 @@ StateRegistry::Cluster StateRegistry::adopt(const config::Cluster& settings, Clu
   } else {
     cluster.state = known->state;
     if (new_settings) cluster.state->set_settings(settings, *known->settings, now);
+  }
+  if (known != nullptr && endpoints.is(known->endpoints)) {
+    for (const Endpoint& endpoint : endpoints) {
+      if (new_settings) endpoint.state->set_settings(settings, now);
+    }
+    if (new_settings) cluster.state->changed();
+    cluster.endpoints = endpoints;
+    return cluster;
   }
   std::unordered_map<std::string, const Endpoint*> before;
   bool any_checked = !changed || config_ == nullptr;
@@ -50,7 +57,7 @@ StateRegistry::Cluster StateRegistry::adopt(const config::Cluster& settings, Clu
     }
   }
   bool ranks_moved = false;
-  for (ResolvedEndpoint& endpoint : endpoints) {
+  for (ResolvedEndpoint& endpoint : endpoints.edit()) {
     const auto same = before.find(endpoint.address.to_string());
     if (same != before.end()) {
       endpoint.state = same->second->state;
@@ -62,8 +69,8 @@ StateRegistry::Cluster StateRegistry::adopt(const config::Cluster& settings, Clu
     }
     const auto member = endpoint.state->member.exchange(endpoint.member, std::memory_order_relaxed);
     ranks_moved = ranks_moved || (same != before.end() && member != endpoint.member);
-    cluster.endpoints.push_back({endpoint.name, endpoint.address, endpoint.state});
   }
+  cluster.endpoints = endpoints;
   // After the endpoints: whoever waits for a place looks at all of it again.
   if (new_settings || ranks_moved) cluster.state->changed();
   return cluster;

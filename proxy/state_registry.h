@@ -18,15 +18,11 @@ namespace remora::proxy {
 
 class StateRegistry final {
  public:
-  struct Endpoint {
-    std::string name;  // as configured
-    Address address;
-    std::shared_ptr<EndpointState> state;
-  };
+  using Endpoint = ResolvedEndpoint;
   struct Cluster {
     const config::Cluster* settings = nullptr;  // of the latest snapshot's configuration
     std::shared_ptr<ClusterState> state;
-    std::vector<Endpoint> endpoints;
+    EndpointList endpoints;
   };
 
   // `events`: as ClusterState::events; may be null.
@@ -49,8 +45,8 @@ class StateRegistry final {
     ListenerRates rates;
   };
 
-  Cluster adopt(const config::Cluster& settings, Cluster* known, std::vector<ResolvedEndpoint>& endpoints,
-                bool changed, TimePoint now);
+  Cluster adopt(const config::Cluster& settings, Cluster* known, EndpointList& endpoints, bool changed,
+                TimePoint now);
   void fill_listeners(Snapshot& snapshot, bool changed);
 
   Random& random_;

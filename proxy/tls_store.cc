@@ -162,8 +162,8 @@ void TlsStore::watch() {
 void TlsStore::look() { look(nullptr); }
 
 // `path`: only those that use it; null: all.
-template <typename Owner>
-bool TlsStore::look_at(const std::vector<Owner>& owners, const char* kind, const std::string* path,
+template <typename Owners>
+bool TlsStore::look_at(const Owners& owners, const char* kind, const std::string* path,
                        std::vector<Context>& contexts, Rejected& rejected) {
   bool any = false;
   for (std::size_t i = 0; i < owners.size(); ++i) {

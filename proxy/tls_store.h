@@ -52,8 +52,8 @@ class TlsStore final {
   static Result<std::shared_ptr<const net::TlsContext>> make(const config::ClusterTls& settings);
   // Of the listeners or the clusters, by the configuration's index: those whose files cannot be used now.
   using Rejected = std::vector<bool>;
-  template <typename Owner>
-  bool look_at(const std::vector<Owner>& owners, const char* kind, const std::string* path,
+  template <typename Owners>
+  bool look_at(const Owners& owners, const char* kind, const std::string* path,
                std::vector<std::shared_ptr<const net::TlsContext>>& contexts, Rejected& rejected);
   void look(const std::string* path);
   void watch();

@@ -1,9 +1,19 @@
 #include "proxy/upstreams.h"
 
+#include <algorithm>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 namespace remora::proxy {
+
+namespace {
+
+bool hedges_by_percentile(const config::Route& route) {
+  return route.retry && route.retry->hedge_percentile > 0;
+}
+
+}  // namespace
 
 void Upstreams::apply(const Snapshot& snapshot) {
   if (config_ != snapshot.config) change_config(snapshot);
@@ -21,14 +31,18 @@ void Upstreams::change_config(const Snapshot& snapshot) {
     known.emplace(std::move(name), std::move(cluster));
   }
   clusters_.clear();
+  const bool hedged = std::ranges::any_of(snapshot.config->listeners, [](const config::Listener& listener) {
+    return std::ranges::any_of(listener.routes, hedges_by_percentile);
+  });
   for (std::size_t i = 0; i < snapshot.config->clusters.size(); ++i) {
+    Cluster::Settings settings{.config = snapshot.config, .index = i, .hedged_by_routes = hedged};
     const auto same = known.find(snapshot.config->clusters[i].name);
     if (same != known.end() && &same->second->state() == snapshot.clusters[i].get()) {
-      same->second->set_settings(snapshot.config, i);
+      same->second->set_settings(std::move(settings));
       clusters_.push_back(std::move(same->second));
       known.erase(same);
     } else {
-      clusters_.push_back(Ref<Cluster>::make(env_, snapshot.config, i, snapshot.clusters[i], worker_));
+      clusters_.push_back(Ref<Cluster>::make(env_, std::move(settings), snapshot.clusters[i], worker_));
     }
   }
   for (auto& [name, gone] : known) {

@@ -113,7 +113,7 @@ PLACES = [
     Place(
         "shared-ptr",
         r"\b(shared_ptr|weak_ptr|make_shared|allocate_shared|enable_shared_from_this)\s*<(?!\s*(const\b|[\w:]+\s+const\b|(proxy::)?(Endpoint|Cluster|Listener|RateLimit)State\b))",
-        (),
+        ("base/shared_list.h", "base/rare.h"),  # whose values are const while they are shared
     ),
 ]
 

@@ -4,11 +4,13 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <expected>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "config/load.h"
+#include "config/memo.h"
 
 namespace remora::config::fixture {
 
@@ -45,8 +47,26 @@ inline std::optional<std::string> check_regex(const std::string& pattern) {
   return "missing ): " + pattern;
 }
 
+inline std::vector<std::string> printed(const std::expected<Config, Problems>& loaded) {
+  std::vector<std::string> lines;
+  if (loaded) return lines;
+  for (const auto& problem : loaded.error()) lines.push_back(problem.to_string());
+  return lines;
+}
+
+// Whatever is loaded here is also loaded piece by piece, and once more by what is remembered of that.
 inline auto load(const std::string& text) {
-  return load_text(text, "t", environment, {.check_regex = check_regex, .cores = [] { return 3U; }});
+  const Hooks hooks{.check_regex = check_regex, .cores = [] { return 3U; }};
+  auto whole = load_text(text, "t", environment, hooks);
+  Memo memo;
+  for (int again = 0; again < 2; ++again) {
+    CAPTURE(again);
+    const auto pieces = memo.load(text, "t", environment, hooks);
+    REQUIRE(pieces.has_value() == whole.has_value());
+    CHECK(printed(pieces) == printed(whole));
+    if (whole) CHECK(*pieces == *whole);
+  }
+  return whole;
 }
 
 // All problems, one per line, without the file's name: "2: runtime.workers: ..."; "" if there are none.

@@ -1,5 +1,6 @@
 // Any bytes as a configuration file: no crash; a refusal says why, in order of line and in printable text;
-// what is accepted prints as a file that loads to the same configuration.
+// what is accepted prints as a file that loads to the same configuration, and is the same when it is read
+// piece by piece.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@
 
 #include "config/effective.h"
 #include "config/load.h"
+#include "config/memo.h"
 #include "config/scan.h"
 
 namespace {
@@ -42,6 +44,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string text(reinterpret_cast<const char*>(data), size);
   const remora::config::Hooks hooks{.check_regex = check_regex, .cores = [] { return 3U; }};
   const auto config = load_text(text, "fuzz.toml", environment, hooks);
+  remora::config::Memo memo;
+  for (int again = 0; again < 2; ++again) {
+    const auto pieces = memo.load(text, "fuzz.toml", environment, hooks);
+    require(pieces.has_value() == config.has_value(), "what loads does so in pieces, and nothing else");
+    if (config) require(*pieces == *config, "the pieces make the same configuration");
+  }
   if (!config) {
     const auto& problems = config.error();
     require(!problems.empty(), "a refusal has a reason");

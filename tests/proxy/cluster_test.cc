@@ -215,6 +215,7 @@ TEST_CASE("an endpoint that goes finishes what it has begun and then dies") {
   CHECK(cluster.report().endpoints.size() == 1);
   CHECK(picks(cluster, 3).count(kA) == 0);
   CHECK_FALSE(first.endpoint().index.has_value());
+  CHECK(first.endpoint().info().name == kA);  // although its list has gone
   CHECK_FALSE(backend[0].finished());
 
   SUBCASE("with its leases") {
@@ -266,6 +267,18 @@ TEST_CASE("the lowest priority that has an endpoint is used alone") {
   CHECK(picks(cluster, 4).count(kB) == 4);
   cluster.apply({endpoint(kA, 1, "", 1), endpoint(kC, 1, "", 1)});
   CHECK(picks(cluster, 4) == std::multiset<std::string>{kA, kA, kC, kC});
+}
+
+TEST_CASE("new settings hold for a list that is the same") {
+  TestEnv t;
+  TestCluster cluster(t.env, settings(), "");
+  cluster.apply({endpoint(kA, 1, "z1"), endpoint(kB, 1, "z2")});
+  CHECK(picks(cluster, 4) == std::multiset<std::string>{kA, kA, kB, kB});
+  config::Config zoned = *cluster.states().snapshot.config;
+  zoned.runtime.zone = "z2";
+  cluster->set_settings({.config = std::make_shared<const config::Config>(zoned)});
+  cluster.apply_shared();
+  CHECK(picks(cluster, 4).count(kB) == 4);
 }
 
 TEST_CASE("endpoints of the own zone are preferred when there is one") {
@@ -335,7 +348,7 @@ TEST_CASE("a cluster that goes anywhere has an endpoint wherever somebody goes, 
   for (std::uint32_t i = 0; i < Cluster::kMostDestinations; ++i) {
     held.push_back(go(numbered(i)).lease);
     REQUIRE(held.back());
-    CHECK(held.back().endpoint().info.address == numbered(i));
+    CHECK(held.back().endpoint().info().address == numbered(i));
   }
   CHECK_FALSE(cluster->has_untried({}));
   CHECK(go(numbered(7)).lease);
@@ -346,8 +359,8 @@ TEST_CASE("a cluster that goes anywhere has an endpoint wherever somebody goes, 
   REQUIRE(other);
   CHECK(cluster->generation() != generation);
   CHECK(cluster.report().endpoints.size() == Cluster::kMostDestinations);
-  CHECK(go(numbered(2)).lease.endpoint().info.address == numbered(2));
-  CHECK(go(numbered(4)).lease.endpoint().info.address == numbered(4));
+  CHECK(go(numbered(2)).lease.endpoint().info().address == numbered(2));
+  CHECK(go(numbered(4)).lease.endpoint().info().address == numbered(4));
   CHECK(go(numbered(3)).denied == Denied::kConnections);
   cluster.apply({});
   held.clear();

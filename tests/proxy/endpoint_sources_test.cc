@@ -56,13 +56,40 @@ TEST_SUITE("endpoint sources") {
     REQUIRE(world.run_until([&] { return told_times(1); }));
     CHECK_FALSE(early);
     CHECK(settled_when_told);
-    CHECK(sources.resolved(config).front().size() == 1);
+    CHECK(sources.resolved(config, nullptr).front().size() == 1);
 
     config.clusters.push_back(cluster_of("b.test"));
     world.loop().event([&] { sources.watch(config); });
     REQUIRE(world.run_until([&] { return told_times(2); }));
     CHECK_FALSE(early);
     CHECK(settled_when_told);
-    CHECK(sources.resolved(config).back().size() == 1);
+    CHECK(sources.resolved(config, nullptr).back().size() == 1);
+  }
+
+  TEST_CASE("a list of addresses that two configurations share is resolved once") {
+    TcpWorld world;
+    net::Resolver resolver(world.loop(), {});
+    Random random(1);
+    EndpointSources sources(world.loop(), random, resolver,
+                            {.changed = [] {}, .tell = [](const proxy::Event&) {}, .in_mesh = {}});
+    config::Config config;
+    for (const char* address : {"10.0.0.1:80", "10.0.0.2:80"}) {
+      config::Endpoint endpoint;
+      endpoint.name = address;
+      endpoint.address = Address::parse(address);
+      config.clusters.emplace_back().endpoints.push_back(endpoint);
+    }
+    proxy::Snapshot running;
+    running.config = std::make_shared<const config::Config>(config);
+    running.endpoints = sources.resolved(config, nullptr);
+    std::swap(config.clusters.edit()[0], config.clusters.edit()[1]);
+    config.clusters.edit()[1].endpoints.edit()[0].weight = 3;
+    config.clusters.push_back(cluster_of("a.test"));
+    const auto next = sources.resolved(config, &running);
+    REQUIRE(next.size() == 3);
+    CHECK(next[0].is(running.endpoints[1]));
+    CHECK_FALSE(next[1].is(running.endpoints[0]));
+    CHECK(next[1].front().weight == 3);
+    CHECK(next[2].empty());
   }
 }

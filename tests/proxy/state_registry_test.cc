@@ -89,7 +89,7 @@ TEST_CASE("every cluster, endpoint and listener of a snapshot gets a state of it
 TEST_CASE("states begin as the configuration says") {
   Snapshot s = snapshot_of({{"app", {kA}}, {"unchecked", {kA}}}, {"in"});
   config::Config config = *s.config;
-  config::Cluster& app = config.clusters[0];
+  config::Cluster& app = config.clusters.edit()[0];
   app.limits = {.connections = 1,
                 .requests = 2,
                 .pending = 3,
@@ -145,7 +145,7 @@ TEST_CASE("an endpoint is its address, whatever it is called") {
   Registry r;
   const Snapshot before = r.fill(snapshot_of({{"app", {kA}}}));
   Snapshot renamed = snapshot_of({{"app", {kA}}});
-  renamed.endpoints[0][0].name = "another";
+  renamed.endpoints[0].edit()[0].name = "another";
   renamed = r.fill(std::move(renamed));
   CHECK(renamed.endpoints[0][0].state == before.endpoints[0][0].state);
   CHECK(r.registry.clusters()[0].endpoints[0].name == "another");
@@ -219,7 +219,7 @@ TEST_CASE("a new configuration changes what states are told, and nothing that th
   Registry r;
   config::Config config;
   config.clusters.emplace_back().name = "app";
-  config.clusters[0].breaker.consecutive_failures = 1;
+  config.clusters.edit()[0].breaker.consecutive_failures = 1;
   config.listeners.emplace_back().name = "in";
   Snapshot first;
   first.endpoints = {{ResolvedEndpoint{.name = kA, .address = *Address::parse(kA), .zone = {}, .state = {}}}};
@@ -232,11 +232,11 @@ TEST_CASE("a new configuration changes what states are told, and nothing that th
   REQUIRE(endpoint->breaker.force_open(kStart));
   const auto version = cluster->version.load();
 
-  config.clusters[0].limits = {.connections = 1, .requests = 2, .pending = 3, .endpoint_requests = 4};
-  config.clusters[0].breaker.consecutive_failures = 9;
-  config.clusters[0].adaptive.enabled = true;
-  config.clusters[0].adaptive.initial = 6;
-  config.clusters[0].health_check.emplace();
+  config.clusters.edit()[0].limits = {.connections = 1, .requests = 2, .pending = 3, .endpoint_requests = 4};
+  config.clusters.edit()[0].breaker.consecutive_failures = 9;
+  config.clusters.edit()[0].adaptive.enabled = true;
+  config.clusters.edit()[0].adaptive.initial = 6;
+  config.clusters.edit()[0].health_check.emplace();
   config.listeners[0].limits.connections = 5;
   Snapshot second;
   second.endpoints = {
@@ -264,7 +264,7 @@ TEST_CASE("a new configuration changes what states are told, and nothing that th
 
   // Somebody is known to be well: who comes now waits for its check.
   endpoint->active = health::Sources::Active::kPassing;
-  config.clusters[0].health_check->path = "/other";
+  config.clusters.edit()[0].health_check->path = "/other";
   Snapshot third;
   third.endpoints = {{ResolvedEndpoint{.name = kA, .address = *Address::parse(kA), .zone = {}, .state = {}},
                       ResolvedEndpoint{.name = kC, .address = *Address::parse(kC), .zone = {}, .state = {}}}};
@@ -273,7 +273,7 @@ TEST_CASE("a new configuration changes what states are told, and nothing that th
   CHECK(endpoint->active.load() == health::Sources::Active::kPassing);  // until the other check says more
   CHECK(third.endpoints[0][1].state->active.load() == health::Sources::Active::kUnknown);
 
-  config.clusters[0].health_check.reset();
+  config.clusters.edit()[0].health_check.reset();
   third.config = std::make_shared<const config::Config>(config);
   r.fill(std::move(third), kLater);
   CHECK(endpoint->active.load() == health::Sources::Active::kNone);
@@ -310,15 +310,43 @@ TEST_CASE("a rate limit goes on counting where it is as it was") {
   CHECK(other.by_route[1] != first.by_route[0]);
 }
 
+TEST_CASE("a list that is the same keeps its states without being looked at, and goes by new settings") {
+  Registry r;
+  const Snapshot before = r.fill(snapshot_of({{"app", {kA, kB}}, {"other", {kA}}}));
+  const auto endpoint = before.endpoints[0][0].state;
+  const auto version = before.clusters[0]->version.load();
+  config::Config config = *before.config;
+  config.clusters.edit()[0].limits.endpoint_requests = 3;
+  Snapshot next;
+  next.config = std::make_shared<const config::Config>(config);
+  next.endpoints = before.endpoints;
+  next = r.fill(std::move(next));
+  CHECK(next.endpoints[0].is(before.endpoints[0]));
+  CHECK(next.endpoints[1].is(before.endpoints[1]));
+  CHECK(endpoint->requests.most() == 3);
+  CHECK(next.clusters[0]->version.load() > version);
+  CHECK(next.endpoints[1][0].state->requests.most() == 0);
+}
+
+TEST_CASE("the states of a list that was another cluster's are not taken over with it") {
+  Registry r;
+  const Snapshot before = r.fill(snapshot_of({{"app", {kA}}, {"other", {kA}}}));
+  Snapshot next = before;
+  next.endpoints[1] = before.endpoints[0];
+  next = r.fill(std::move(next));
+  CHECK(next.endpoints[0][0].state == before.endpoints[0][0].state);
+  CHECK(next.endpoints[1][0].state == before.endpoints[1][0].state);
+}
+
 TEST_CASE("what the mesh thinks of a member is told to the workers without another snapshot") {
   using Member = health::Sources::Member;
   Registry registry;
   Snapshot first = snapshot_of({{"app", {kA, kB}}});
-  for (auto& endpoint : first.endpoints[0]) endpoint.member = Member::kAlive;
+  for (auto& endpoint : first.endpoints[0].edit()) endpoint.member = Member::kAlive;
   first = registry.fill(std::move(first));
   const auto version = first.clusters[0]->version.load();
   Snapshot next = first;
-  next.endpoints[0][1].member = Member::kSuspect;
+  next.endpoints[0].edit()[1].member = Member::kSuspect;
   next = registry.fill(std::move(next));
   CHECK(next.endpoints == first.endpoints);
   CHECK(next.endpoints[0][0].state->sources(kStart).member == Member::kAlive);

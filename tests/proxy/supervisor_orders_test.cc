@@ -153,7 +153,7 @@ TEST_CASE("orders are in the log, those that change nothing of a breaker are not
 TEST_CASE("an order by a name reaches all its addresses") {
   SupervisorFixture f({cluster_named("app")}, {{kA, kB}});
   Snapshot next = f.snapshot;
-  for (auto& endpoint : next.endpoints[0]) endpoint.name = "app.local:80";
+  for (auto& endpoint : next.endpoints[0].edit()) endpoint.name = "app.local:80";
   f.supervisor.supervise(next);
   CHECK(f.supervisor.obey("app", "app.local:80", Order::kDrain) == std::nullopt);
   CHECK(f.at(0).draining.load());

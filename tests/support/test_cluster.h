@@ -23,8 +23,7 @@ struct TestStates {
     registry.fill(snapshot, TimePoint{});
   }
 
-  const std::vector<proxy::ResolvedEndpoint>& set(std::vector<proxy::ResolvedEndpoint> endpoints,
-                                                  TimePoint now) {
+  const proxy::EndpointList& set(std::vector<proxy::ResolvedEndpoint> endpoints, TimePoint now) {
     snapshot.endpoints[0] = std::move(endpoints);
     registry.fill(snapshot, now);
     return snapshot.endpoints[0];
@@ -64,7 +63,7 @@ class TestCluster final {
   std::unique_ptr<TestStates> own_;
   TestStates& states_;
   unsigned worker_ = 0;
-  proxy::Cluster cluster_{env_, states_.snapshot.config, 0, states_.snapshot.clusters[0], worker_};
+  proxy::Cluster cluster_{env_, {.config = states_.snapshot.config}, states_.snapshot.clusters[0], worker_};
 };
 
 inline constexpr breaker::Outcome kSucceeded{.result = breaker::Result::kResponse, .status = 200};

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <iterator>
 #include <utility>
 
 #include "config/load.h"
@@ -181,7 +182,8 @@ void World::answer(RawServer& server, std::string response) {
 void World::apply_endpoints(std::vector<std::vector<proxy::ResolvedEndpoint>> endpoints) {
   auto next = std::make_shared<proxy::Snapshot>(*snapshot_);
   ++next->generation;
-  next->endpoints = std::move(endpoints);
+  next->endpoints.assign(std::make_move_iterator(endpoints.begin()),
+                         std::make_move_iterator(endpoints.end()));
   fill(*next);
   snapshot_ = next;
   if (!worker_->apply(snapshot_)) std::abort();
