@@ -39,7 +39,8 @@ class ChaosLog final {
   explicit ChaosLog(Chaos::LogTo to)
       : full_(to == Chaos::LogTo::kFullDisk),
         fd_(full_ ? open("/dev/full", O_WRONLY | O_CLOEXEC) : memfd_create("access-log", MFD_CLOEXEC)) {
-    auto writer = LogWriter::from_descriptor(dup(fd_), "memory", {.quiet = true});
+    // `drain`: whether all of it is written must not depend on how busy the machine is.
+    auto writer = LogWriter::from_descriptor(dup(fd_), "memory", {.drain = 2min, .quiet = true});
     require(writer.has_value(), "the log writer starts");
     writer_ = std::move(*writer);
     log_ = std::make_unique<proxy::AccessLog>(writer_->make_producer(), LogFormat::kJson, 1.0);

@@ -35,7 +35,8 @@ World::World(std::string_view toml, std::uint64_t seed, proxy::Codecs codecs)
            .codecs = codecs,
            .spans = &spans_},
       log_fd_(memfd_create("access-log", MFD_CLOEXEC)) {
-  auto writer = LogWriter::from_descriptor(dup(log_fd_), "memory", LogWriter::Settings());
+  // `drain`: whether all of it is written must not depend on how busy the machine is.
+  auto writer = LogWriter::from_descriptor(dup(log_fd_), "memory", {.drain = 2min});
   if (!writer) std::abort();
   log_writer_ = std::move(*writer);
   log_ = std::make_unique<proxy::AccessLog>(log_writer_->make_producer(), LogFormat::kJson, 1.0);
