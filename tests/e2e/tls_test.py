@@ -217,7 +217,8 @@ certificates = [{{ certificate = "{exact[0]}", key = "{exact[1]}" }}, {{ certifi
 
     def test_a_session_does_not_outlive_the_clients_certificate(self):
         backend = self.backend(answer(OK))
-        proxy = self.remora(HEAD + listener(tls=f'client_ca = "{CA.certificate}"') + cluster(backend.endpoint))
+        proxy = self.remora(HEAD + listener(tls=f'client_ca = "{CA.certificate}"', extra='timeouts = { keep_alive = "10m" }') +
+                            cluster(backend.endpoint))
         address = proxy.address("in")
 
         def resumed():
