@@ -51,7 +51,7 @@ constexpr std::array kSizeGuesses{Unit{"b", 1},
                                   Unit{"gib", kKiB* kKiB* kKiB}};
 
 constexpr std::uint64_t kMostMilliseconds = 1'000'000 * kHour;  // far beyond every range, far below overflow
-constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 60;
+constexpr std::uint64_t kLargestSize = std::uint64_t{1} << 60;
 
 bool digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -135,8 +135,8 @@ std::expected<Duration, std::string> parse_duration(std::string_view text) {
 }
 
 std::expected<std::uint64_t, std::string> parse_size(std::string_view text) {
-  if (const auto value = strict(text, kSizeUnits, kMostBytes)) return *value;
-  if (const auto meant = guess(text, kSizeGuesses, kMostBytes)) {
+  if (const auto value = strict(text, kSizeUnits, kLargestSize)) return *value;
+  if (const auto meant = guess(text, kSizeGuesses, kLargestSize)) {
     return std::unexpected(
         fmt::format("{} is not a size, write \"{}\"", in_quotes(text), format_size(*meant)));
   }
