@@ -130,6 +130,18 @@ TEST_SUITE("retry budget") {
     CHECK(little.left(kStart) == 0);
   }
 
+  TEST_CASE("other settings count at once, for what was counted before as well") {
+    RetryBudget budget({.ratio = 0.1, .min_per_second = 1});
+    requests(budget, 100, kStart);
+    CHECK(take_all(budget, kStart) == 20);
+    budget.set_settings({.ratio = 0.5, .min_per_second = 2});
+    CHECK(budget.left(kStart) == 50);
+    budget.set_settings({.ratio = 0.0, .min_per_second = 2});
+    CHECK_FALSE(budget.try_retry(kStart));
+    budget.set_settings({.ratio = 0.0, .min_per_second = 3});
+    CHECK(take_all(budget, kStart) == 10);
+  }
+
   TEST_CASE("what requests have earned is lost after ten seconds") {
     RetryBudget budget({.ratio = 0.2, .min_per_second = 0});
     requests(budget, 100, kStart);

@@ -258,6 +258,22 @@ TEST_CASE("bounded load moves a hot key only when its endpoint is full, and alwa
   }
 }
 
+TEST_CASE("two candidates among thousands share the keys by their weights") {
+  constexpr std::size_t kEndpoints = 3'000;
+  constexpr std::size_t kSample = 4'000;
+  const auto keys = random_keys(kSample, 14);
+  Weights weights(kEndpoints, 1);
+  weights[1] = 3;
+  for (const Named& named : kHashes) {
+    CAPTURE(named.name);
+    const auto balancer = balancer_over(named.algorithm, weights);
+    balancer->set_candidates(indices(2));
+    const auto all = homes(*balancer, keys);
+    const double share = static_cast<double>(std::ranges::count(all, 1U)) / kSample;
+    CHECK(std::abs(share - 0.75) <= sampling_bound(0.75, kSample));
+  }
+}
+
 TEST_CASE("when those with room have been tried the bound gives way") {
   for (const Named& named : kHashes) {
     CAPTURE(named.name);

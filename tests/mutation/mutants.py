@@ -89,7 +89,7 @@ MUTANTS = {
         ("lb/consistent_hash.cc", "if (bid >= least) continue;", "if (bid <= least) continue;"),
         ("lb/consistent_hash.cc", "std::uint64_t requests = 1;", "std::uint64_t requests = 0;"),
         ("lb/consistent_hash.cc", "if (!found && bound.active()) found = walk(key, usable);", ""),
-        ("lb/consistent_hash.cc", "if (in_flight == 0) return true;", ""),
+        ("lb/consistent_hash.cc", "if (in_flight == 0) return true;", "if (in_flight <= 1) return true;"),
         ("lb/consistent_hash.cc", "per_weight_ * candidates_.weight(endpoint);", "per_weight_;"),
         ("lb/consistent_hash.cc", "requests += *context_.total_in_flight;", ""),
         ("lb/consistent_hash.cc", "if (!accepts(candidate)) continue;", ""),
@@ -152,7 +152,7 @@ MUTANTS = {
         ("breaker/retry_budget.cc", "ratio_millionths_.store(millionths(settings.ratio), std::memory_order_relaxed);", ""),
         ("breaker/retry_budget.cc", "  min_per_second_.store(settings.min_per_second, std::memory_order_relaxed);\n", ""),
         ("breaker/retry_budget.cc", "second > second_at(now) ? TimePoint(std::chrono::seconds(second)) : now", "now"),
-        ("breaker/retry_budget.cc", "if (second_of(word) < second_of(gate)) sum += counts(word);", "sum += counts(word);"),
+        ("breaker/retry_budget.cc", "if (second_of(word) < second_of(gate)) sum", "if (second_of(word) < second_of(gate) - 1) sum"),
     ]),
     "adaptive": (BREAKER, [
         ("breaker/adaptive_limit.cc", "if (sample.dropped == 0) return;", "return;"),
