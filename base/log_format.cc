@@ -38,48 +38,23 @@ constexpr std::uint64_t not_plain(std::uint64_t word) {
          zero_bytes(word ^ (kOnes * '\\')) | zero_bytes(word ^ (kOnes * 0x7f));
 }
 
-// The same for what a value may consist of that is not quoted.
-constexpr std::uint64_t not_bare(std::uint64_t word) {
-  return not_plain(word) | zero_bytes(word ^ (kOnes * ' ')) | zero_bytes(word ^ (kOnes * '='));
-}
-
-// Copies the bytes at the start of [in, end) that are in `set` and returns how many there were. `stops` says
-// of eight at a time which are not. Bytes behind what it returns may be written, too, but no more than there
-// are in [in, end).
-template <auto& Set, auto Stops>
-std::size_t copy_while(char* out, const char* in, const char* end) {
+// Copies the plain bytes at the start of [in, end) and returns how many there were.
+std::size_t copy_plain(char* out, const char* in, const char* end) {
   const char* const begin = in;
   if constexpr (std::endian::native == std::endian::little) {
-    const auto copy_word = [&] {
+    while (end - in >= 8) {
       std::uint64_t word = 0;
       std::memcpy(&word, in, 8);
       std::memcpy(out, &word, 8);
-      return Stops(word);
-    };
-    while (end - in >= 8) {
-      if (const std::uint64_t stop = copy_word(); stop != 0) {
+      if (const std::uint64_t stop = not_plain(word); stop != 0) {
         return static_cast<std::size_t>(in - begin) + static_cast<std::size_t>(std::countr_zero(stop)) / 8;
       }
       in += 8;
       out += 8;
     }
-    if (in == end) return static_cast<std::size_t>(in - begin);
-    if (end - begin >= 8) {
-      // The last eight again, of which the first are known to be in the set.
-      const std::ptrdiff_t known = 8 - (end - in);
-      in -= known;
-      out -= known;
-      if (copy_word() == 0) return static_cast<std::size_t>(end - begin);
-      in += known;
-      out += known;
-    }
   }
-  while (in != end && Set[static_cast<unsigned char>(*in)]) *out++ = *in++;
+  while (in != end && kPlain[static_cast<unsigned char>(*in)]) *out++ = *in++;
   return static_cast<std::size_t>(in - begin);
-}
-
-std::size_t copy_plain(char* out, const char* in, const char* end) {
-  return copy_while<kPlain, not_plain>(out, in, end);
 }
 
 // Characters that are valid but would let a value change how a line looks or where it ends.
@@ -184,8 +159,9 @@ char* escape_text(char* out, std::string_view text) {
 }
 
 char* write_value(char* out, std::string_view text) {
-  const std::size_t bare = copy_while<kBare, not_bare>(out, text.data(), text.data() + text.size());
-  if (bare == text.size() && !text.empty()) return out + bare;
+  const bool bare =
+      !text.empty() && std::ranges::all_of(text, [](char c) { return kBare[static_cast<unsigned char>(c)]; });
+  if (bare) return put(out, text);
   *out++ = '"';
   out = escape_text(out, text);
   *out++ = '"';

@@ -207,7 +207,6 @@ void Loop::end_turn() {
   auto& impl = *impl_;
   if (impl.turn.idle()) return;
   ++impl.depth;
-  impl.wheel.set_now(read_clock());
   impl.turn.finish();
   --impl.depth;
 }
