@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace remora::breaker {
 namespace {
@@ -69,6 +70,11 @@ CircuitBreaker::Settings in_range(CircuitBreaker::Settings settings) {
   return settings;
 }
 
+CircuitBreaker::SharedSettings in_range(CircuitBreaker::SharedSettings settings) {
+  const CircuitBreaker::Settings clamped = in_range(*settings);
+  return clamped == *settings ? settings : std::make_shared<const CircuitBreaker::Settings>(clamped);
+}
+
 // A division, since it gives the very number that the operator's decimal stands for: 7 of 100 reach 0.07.
 bool reaches(std::uint64_t part, std::uint64_t total, double ratio) {
   return static_cast<double>(part) / static_cast<double>(total) >= ratio;
@@ -114,20 +120,28 @@ struct CircuitBreaker::State {
   }
 };
 
-CircuitBreaker::CircuitBreaker(const Settings& settings) : settings_(nullptr), window_(settings.window) {
-  known_.push_back(std::make_unique<const Settings>(in_range(settings)));
-  settings_.store(known_.back().get(), std::memory_order_release);
+CircuitBreaker::CircuitBreaker(SharedSettings settings)
+    : settings_(nullptr),
+      window_(settings->window),
+      known_{.settings = in_range(std::move(settings)), .before = {}} {
+  settings_.store(known_.settings.get(), std::memory_order_release);
 }
 
-void CircuitBreaker::set_settings(const Settings& settings, TimePoint now) {
+void CircuitBreaker::set_settings(SharedSettings settings, TimePoint now) {
   const Settings& before = this->settings();
-  const Settings wanted = in_range(settings);
+  settings = in_range(std::move(settings));
+  const Settings& wanted = *settings;
   if (before == wanted) return;
   if (before.enabled && !wanted.enabled) force_close(now);
   if (before.window != wanted.window) window_.set_length(wanted.window);
-  auto known = std::ranges::find_if(known_, [&](const auto& k) { return *k == wanted; });
-  if (known == known_.end()) known = known_.insert(known, std::make_unique<const Settings>(wanted));
-  settings_.store(known->get(), std::memory_order_release);
+  const Known* known = &known_;
+  while (known != nullptr && *known->settings != wanted) known = known->before.get();
+  if (known == nullptr) {
+    auto older = std::make_unique<Known>(std::move(known_));
+    known_ = {.settings = std::move(settings), .before = std::move(older)};
+    known = &known_;
+  }
+  settings_.store(known->settings.get(), std::memory_order_release);
 }
 
 CircuitBreaker::Entry CircuitBreaker::try_enter(TimePoint now) {

@@ -36,7 +36,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "base/random.h"
 #include "base/time.h"
@@ -111,8 +110,13 @@ class CircuitBreaker final {
     std::uint64_t transitions_to[3] = {0, 0, 0};  // by Phase, since the start
   };
 
+  using SharedSettings = std::shared_ptr<const Settings>;
+
   // A number out of its range is taken as the nearest one in it.
-  explicit CircuitBreaker(const Settings& settings);
+  explicit CircuitBreaker(const Settings& settings)
+      : CircuitBreaker(std::make_shared<const Settings>(settings)) {}
+  // The same, of settings that others have as well.
+  explicit CircuitBreaker(SharedSettings settings);
   ~CircuitBreaker() = default;
   CircuitBreaker(const CircuitBreaker&) = delete;
   CircuitBreaker& operator=(const CircuitBreaker&) = delete;
@@ -142,7 +146,10 @@ class CircuitBreaker final {
   // From now on. The phase and its time stay: an open breaker is open until it said it would be. One that is
   // switched off closes, and begins anew when it is switched on; another window begins empty. On one thread
   // at a time, while others use the breaker. Settings it has had are kept, for whoever is just reading them.
-  void set_settings(const Settings& settings, TimePoint now);
+  void set_settings(const Settings& settings, TimePoint now) {
+    set_settings(std::make_shared<const Settings>(settings), now);
+  }
+  void set_settings(SharedSettings settings, TimePoint now);
 
  private:
   struct State;  // what the word says
@@ -160,15 +167,21 @@ class CircuitBreaker final {
   std::uint32_t openings_in_a_row(const State& state, TimePoint now) const;
   Duration opening(std::uint32_t n, Random& random) const;
 
-  std::vector<std::unique_ptr<const Settings>> known_;  // each distinct one once
+  // Each distinct one once, the latest to be new first.
+  struct Known {
+    SharedSettings settings;
+    std::unique_ptr<Known> before;
+  };
+
+  // First what every attempt reads. What it writes is the window, elsewhere.
   std::atomic<const Settings*> settings_;
   // Everything that decides, in one word: a transition is a compare-and-swap of it, and whoever wins that
   // writes what stands below.
   std::atomic<std::uint64_t> state_{0};
+  LazyWindow window_;
   std::atomic<std::uint64_t> note_{0};  // generation, reason and instant of the last transition; 0 = none
   std::array<std::atomic<std::uint64_t>, 3> transitions_to_{};
-  // On cache lines of its own: written by every attempt, while the word above is only read.
-  alignas(64) SlidingWindow window_;
+  Known known_;
 };
 
 // One word each, for logs and pages.

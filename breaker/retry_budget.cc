@@ -90,7 +90,9 @@ std::uint64_t RetryBudget::granted(std::uint64_t gate, std::int64_t second) cons
     return second - second_of(word) < static_cast<std::int64_t>(kSeconds) ? count_of(word) : 0;
   };
   std::uint64_t sum = counts(gate);
-  for (const auto& past : past_) {
+  const Past* const seconds = past_.peek();
+  if (seconds == nullptr) return sum;
+  for (const auto& past : *seconds) {
     const std::uint64_t word = past.load(std::memory_order_acquire);
     if (second_of(word) < second_of(gate)) sum += counts(word);
   }
@@ -101,7 +103,7 @@ std::uint64_t RetryBudget::granted(std::uint64_t gate, std::int64_t second) cons
 // this. A thread that noted a smaller count, or does so for a second long past, changes nothing, since the
 // greater word stays.
 void RetryBudget::close_second(std::uint64_t gate) {
-  auto& past = past_[slot_of(second_of(gate), kSeconds)];
+  auto& past = past_.get()[slot_of(second_of(gate), kSeconds)];
   std::uint64_t old = past.load(std::memory_order_relaxed);
   while (old < gate && !past.compare_exchange_weak(old, gate, std::memory_order_acq_rel)) {
   }

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/lazy.h"
 #include "base/time.h"
 #include "breaker/window.h"
 
@@ -56,9 +57,9 @@ class RetryBudget final {
   // if it succeeds, nobody has granted another one since the sum was made.
   std::atomic<std::uint64_t> gate_{0};
   // The words with which past seconds ended, each in the place of its second.
-  std::array<std::atomic<std::uint64_t>, kSeconds> past_{};
-  // On cache lines of its own: written by every request, the words above by retries.
-  alignas(64) SlidingWindow requests_{kWindow};
+  using Past = std::array<std::atomic<std::uint64_t>, kSeconds>;
+  Lazy<Past> past_;
+  LazyWindow requests_{kWindow};
 };
 
 }  // namespace remora::breaker

@@ -98,4 +98,17 @@ std::int64_t SlidingWindow::epoch_at(TimePoint now) const {
   return us / bucket - (us % bucket < 0 ? 1 : 0);
 }
 
+// Whoever of the two comes later sees what the other has done.
+void LazyWindow::set_length(Duration length) {
+  length_.store(length.count());
+  if (SlidingWindow* const window = window_.peek()) window->set_length(length);
+}
+
+SlidingWindow& LazyWindow::make() {
+  const Duration::rep length = length_.load();
+  SlidingWindow& window = window_.get(Duration(length));
+  if (const Duration::rep now = length_.load(); now != length) window.set_length(Duration(now));
+  return window;
+}
+
 }  // namespace remora::breaker

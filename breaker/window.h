@@ -14,11 +14,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/lazy.h"
 #include "base/time.h"
 
 namespace remora::breaker {
 
-class SlidingWindow final {
+class alignas(64) SlidingWindow final {  // a cache line of its own: every attempt writes to it
  public:
   static constexpr std::uint64_t kMostPerBucket = (std::uint64_t{1} << 24U) - 1;
   static constexpr Duration kShortest = 10ms;
@@ -54,6 +55,32 @@ class SlidingWindow final {
   Ring total_{};
   Ring failed_{};
   Ring slow_{};
+};
+
+// The same, without memory until the first attempt is added: most endpoints of a large configuration never
+// see one, in a breaker's window at least.
+class LazyWindow final {
+ public:
+  explicit LazyWindow(Duration length) : length_(length.count()) {}
+
+  void add(bool failed, bool slow, TimePoint now) {
+    SlidingWindow* const window = window_.peek();
+    (window != nullptr ? *window : make()).add(failed, slow, now);
+  }
+  SlidingWindow::Counts counts(TimePoint now) const {
+    const SlidingWindow* const window = window_.peek();
+    return window != nullptr ? window->counts(now) : SlidingWindow::Counts{};
+  }
+  void set_length(Duration length);
+  void clear() {
+    if (SlidingWindow* const window = window_.peek()) window->clear();
+  }
+
+ private:
+  SlidingWindow& make();
+
+  std::atomic<Duration::rep> length_;
+  Lazy<SlidingWindow> window_;
 };
 
 }  // namespace remora::breaker

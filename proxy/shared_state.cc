@@ -15,9 +15,10 @@ std::optional<Duration> RateLimitState::try_take(std::optional<std::uint64_t> ke
   return keyed_->try_take(mixed ^ (mixed >> 32U), now);
 }
 
-void EndpointState::set_settings(const config::Cluster& settings, TimePoint now) {
+void EndpointState::set_settings(const config::Cluster& settings, BreakerSettings breaker_settings,
+                                 TimePoint now) {
   using Active = health::Sources::Active;
-  breaker.set_settings(settings.breaker, now);
+  breaker.set_settings(std::move(breaker_settings), now);
   connections.set_most(settings.limits.endpoint_connections);
   requests.set_most(settings.limits.endpoint_requests);
   retries.set_most(settings.limits.endpoint_retries);
@@ -26,8 +27,8 @@ void EndpointState::set_settings(const config::Cluster& settings, TimePoint now)
 }
 
 void ClusterState::set_settings(const config::Cluster& settings, const config::Cluster& before,
-                                TimePoint now) {
-  breaker.set_settings(settings.breaker, now);
+                                BreakerSettings breaker_settings, TimePoint now) {
+  breaker.set_settings(breaker_settings, now);
   budget.set_settings(settings.retry_budget);
   connections.set_most(settings.limits.connections);
   requests.set_most(settings.limits.requests);
@@ -36,19 +37,25 @@ void ClusterState::set_settings(const config::Cluster& settings, const config::C
   if (settings.adaptive != before.adaptive) {
     adaptive.set_most(settings.adaptive.enabled ? settings.adaptive.initial : 0);
   }
-  const std::lock_guard lock(mutex_);
-  for (const auto& [address, known] : destinations_) {
-    if (const auto state = known.lock()) state->set_settings(settings, now);
+  Destinations* const destinations = destinations_.peek();
+  if (destinations == nullptr) return;
+  const std::lock_guard lock(destinations->mutex);
+  for (const auto& [address, known] : destinations->by_address) {
+    if (const auto state = known.lock()) state->set_settings(settings, breaker_settings, now);
   }
 }
 
 std::shared_ptr<EndpointState> ClusterState::destination(const Address& address,
                                                          const config::Cluster& settings) {
-  const std::lock_guard lock(mutex_);
-  std::erase_if(destinations_, [](const auto& known) { return known.second.expired(); });
-  std::weak_ptr<EndpointState>& known = destinations_[address.to_string()];
+  Destinations& destinations = destinations_.get();
+  const std::lock_guard lock(destinations.mutex);
+  std::erase_if(destinations.by_address, [](const auto& known) { return known.second.expired(); });
+  std::weak_ptr<EndpointState>& known = destinations.by_address[address.to_string()];
   auto state = known.lock();
-  if (state == nullptr) known = state = std::make_shared<EndpointState>(settings);
+  if (state == nullptr) {
+    known = state = std::make_shared<EndpointState>(
+        settings, std::make_shared<const breaker::CircuitBreaker::Settings>(settings.breaker));
+  }
   return state;
 }
 

@@ -17,6 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/lazy.h"
 #include "base/random.h"
 #include "base/time.h"
 #include "breaker/circuit_breaker.h"
@@ -56,17 +57,20 @@ class LastFailure final {
   std::atomic<std::uint64_t> word_{0};
 };
 
+// What breakers go by: one object for all clusters that are told the same.
+using BreakerSettings = breaker::CircuitBreaker::SharedSettings;
+
 struct EndpointState : std::enable_shared_from_this<EndpointState> {
-  explicit EndpointState(const config::Cluster& settings)
-      : breaker(settings.breaker),
+  EndpointState(const config::Cluster& settings, BreakerSettings breaker_settings)
+      : breaker(std::move(breaker_settings)),
+        active(settings.health_check ? health::Sources::Active::kUnknown : health::Sources::Active::kNone),
         connections(settings.limits.endpoint_connections),
         requests(settings.limits.endpoint_requests),
-        retries(settings.limits.endpoint_retries),
-        active(settings.health_check ? health::Sources::Active::kUnknown : health::Sources::Active::kNone) {}
+        retries(settings.limits.endpoint_retries) {}
 
   // What a newer configuration says. On the control thread, while workers use it. An active check that begins
   // leaves the endpoint in use until its first result.
-  void set_settings(const config::Cluster& settings, TimePoint now);
+  void set_settings(const config::Cluster& settings, BreakerSettings breaker_settings, TimePoint now);
 
   // What speaks for and against it at this instant.
   health::Sources sources(TimePoint now) const {
@@ -82,10 +86,8 @@ struct EndpointState : std::enable_shared_from_this<EndpointState> {
   }
   TimePoint ramps_since() const { return TimePoint(Duration(well_since.load(std::memory_order_relaxed))); }
 
+  // First what every attempt reads, last what it may write: more than a cache line apart.
   breaker::CircuitBreaker breaker;
-  breaker::Limiter connections;
-  breaker::Limiter requests;
-  breaker::Limiter retries;
 
   // Written by the control thread, then ClusterState::changed().
   std::atomic<health::Sources::Active> active;
@@ -94,6 +96,10 @@ struct EndpointState : std::enable_shared_from_this<EndpointState> {
   std::atomic<bool> draining{false};
 
   std::atomic<Duration::rep> well_since{0};  // TimePoint; 0 = from the start
+
+  breaker::Limiter connections;
+  breaker::Limiter requests;
+  breaker::Limiter retries;
 
   // For outlier detection, which takes them away once per interval.
   std::atomic<std::uint64_t> judged{0};
@@ -126,9 +132,9 @@ struct ClusterState {
     ~Events() = default;
   };
 
-  ClusterState(const config::Cluster& settings, Events* told)
+  ClusterState(const config::Cluster& settings, BreakerSettings breaker_settings, Events* told)
       : events(told),
-        breaker(settings.breaker),
+        breaker(std::move(breaker_settings)),
         budget(settings.retry_budget),
         connections(settings.limits.connections),
         requests(settings.limits.requests),
@@ -138,7 +144,8 @@ struct ClusterState {
 
   // What a newer configuration says: limits, budget and breaker go on counting what they have counted. On the
   // control thread, while workers use it.
-  void set_settings(const config::Cluster& settings, const config::Cluster& before, TimePoint now);
+  void set_settings(const config::Cluster& settings, const config::Cluster& before,
+                    BreakerSettings breaker_settings, TimePoint now);
 
   // An endpoint's availability has changed: every worker looks again with its next request.
   void changed() {
@@ -171,8 +178,12 @@ struct ClusterState {
   std::atomic<std::uint64_t> log_lines_left_out{0};
 
  private:
-  std::mutex mutex_;  // of the following
-  std::unordered_map<std::string, std::weak_ptr<EndpointState>> destinations_;
+  // Of a cluster that goes anywhere.
+  struct Destinations {
+    std::mutex mutex;  // of the following
+    std::unordered_map<std::string, std::weak_ptr<EndpointState>> by_address;
+  };
+  Lazy<Destinations> destinations_;
 };
 
 // A rate limit of a listener or a route.

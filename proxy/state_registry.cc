@@ -33,15 +33,16 @@ StateRegistry::Cluster StateRegistry::adopt(const config::Cluster& settings, Clu
                                             EndpointList& endpoints, bool changed, TimePoint now) {
   Cluster cluster{.settings = &settings, .state = {}, .endpoints = {}};
   const bool new_settings = changed && known != nullptr && *known->settings != settings;
+  const BreakerSettings breaker = shared(settings.breaker);
   if (known == nullptr) {
-    cluster.state = std::make_shared<ClusterState>(settings, events_);
+    cluster.state = std::make_shared<ClusterState>(settings, breaker, events_);
   } else {
     cluster.state = known->state;
-    if (new_settings) cluster.state->set_settings(settings, *known->settings, now);
+    if (new_settings) cluster.state->set_settings(settings, *known->settings, breaker, now);
   }
   if (known != nullptr && endpoints.is(known->endpoints)) {
     for (const Endpoint& endpoint : endpoints) {
-      if (new_settings) endpoint.state->set_settings(settings, now);
+      if (new_settings) endpoint.state->set_settings(settings, breaker, now);
     }
     if (new_settings) cluster.state->changed();
     cluster.endpoints = endpoints;
@@ -61,9 +62,9 @@ StateRegistry::Cluster StateRegistry::adopt(const config::Cluster& settings, Clu
     const auto same = before.find(endpoint.address.to_string());
     if (same != before.end()) {
       endpoint.state = same->second->state;
-      if (new_settings) endpoint.state->set_settings(settings, now);
+      if (new_settings) endpoint.state->set_settings(settings, breaker, now);
     } else {
-      endpoint.state = std::make_shared<EndpointState>(settings);
+      endpoint.state = std::make_shared<EndpointState>(settings, breaker);
       if (!before.empty()) endpoint.state->recovered(now);
       if (!any_checked) endpoint.state->active.store(Active::kNone, std::memory_order_relaxed);
     }
@@ -74,6 +75,13 @@ StateRegistry::Cluster StateRegistry::adopt(const config::Cluster& settings, Clu
   // After the endpoints: whoever waits for a place looks at all of it again.
   if (new_settings || ranks_moved) cluster.state->changed();
   return cluster;
+}
+
+BreakerSettings StateRegistry::shared(const breaker::CircuitBreaker::Settings& settings) {
+  if (latest_settings_ == nullptr || *latest_settings_ != settings) {
+    latest_settings_ = std::make_shared<const breaker::CircuitBreaker::Settings>(settings);
+  }
+  return latest_settings_;
 }
 
 void StateRegistry::fill_listeners(Snapshot& snapshot, bool changed) {

@@ -47,11 +47,14 @@ class StateRegistry final {
 
   Cluster adopt(const config::Cluster& settings, Cluster* known, EndpointList& endpoints, bool changed,
                 TimePoint now);
+  // For a breaker that is told this.
+  BreakerSettings shared(const breaker::CircuitBreaker::Settings& settings);
   void fill_listeners(Snapshot& snapshot, bool changed);
 
   Random& random_;
   ClusterState::Events* events_;
   std::shared_ptr<const config::Config> config_;  // the settings above are in it
+  BreakerSettings latest_settings_;  // of breakers: those of the next cluster are likely to be the same
   std::vector<Cluster> clusters_;
   std::vector<Listener> listeners_;
 };

@@ -284,4 +284,42 @@ TEST_SUITE("sliding window") {
     CHECK(looks > 0);
     CHECK(wrong == 0);
   }
+
+  TEST_CASE("a window that takes no memory before its first attempt counts as any other") {
+    LazyWindow window(10s);
+    CHECK(window.counts(TimePoint(1h)).total == 0);
+    window.clear();
+    window.set_length(1s);
+    window.add(true, false, TimePoint(1h));
+    CHECK(window.counts(TimePoint(1h)).failed == 1);
+    CHECK(window.counts(TimePoint(1h) + 2s).total == 0);
+    window.set_length(10s);
+    CHECK(window.counts(TimePoint(1h)).total == 0);
+    window.add(false, true, TimePoint(1h));
+    CHECK(window.counts(TimePoint(1h) + 2s).slow == 1);
+    window.clear();
+    CHECK(window.counts(TimePoint(1h)).total == 0);
+  }
+
+  TEST_CASE("a first attempt and another length that come at once leave the length that was asked for") {
+    for (int round = 0; round < 500; ++round) {
+      LazyWindow window(10s);
+      std::atomic<int> waiting{2};
+      const auto meet = [&] {
+        --waiting;
+        while (waiting.load() > 0) {
+        }
+      };
+      std::jthread adding([&] {
+        meet();
+        window.add(false, false, TimePoint(1h));
+      });
+      meet();
+      window.set_length(1s);
+      adding.join();
+      window.add(false, false, TimePoint(1h));
+      REQUIRE(window.counts(TimePoint(1h)).total >= 1);
+      REQUIRE(window.counts(TimePoint(1h) + 2s).total == 0);
+    }
+  }
 }

@@ -19,7 +19,8 @@ using Reason = breaker::CircuitBreaker::Reason;
 namespace {
 
 std::unique_ptr<ClusterState> new_cluster() {
-  return std::make_unique<ClusterState>(config::Cluster{}, nullptr);
+  return std::make_unique<ClusterState>(config::Cluster{},
+                                        std::make_shared<const breaker::CircuitBreaker::Settings>(), nullptr);
 }
 
 // How many of `wanted` lines at one instant may be written.
