@@ -4,8 +4,10 @@
 // Thread: any; a value that copies share is never changed. Owner: the copies together.
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace remora {
@@ -14,7 +16,10 @@ template <typename T>
 class Rare final {
  public:
   Rare() = default;
-  Rare(std::nullopt_t /*none*/) {}                                  // NOLINT(google-explicit-constructor)
+  Rare(std::nullopt_t /*none*/) {}  // NOLINT(google-explicit-constructor)
+  template <std::convertible_to<T> From>
+    requires(!std::same_as<std::remove_cvref_t<From>, Rare> && !std::same_as<std::remove_cvref_t<From>, T>)
+  Rare(From&& from) : Rare(T(std::forward<From>(from))) {}          // NOLINT(google-explicit-constructor)
   Rare(T value) : value_(std::make_shared<T>(std::move(value))) {}  // NOLINT(google-explicit-constructor)
 
   bool has_value() const { return value_ != nullptr; }

@@ -196,14 +196,14 @@ struct ClusterTls {
 struct Route {
   Match match;
   std::vector<std::string> allow;  // identities; empty = everybody
-  std::variant<Forward, Redirect, Respond> action;
-  std::optional<std::string> rewrite;  // replaces the matched prefix, or the whole matched path
-  FieldEdits request_headers;
-  FieldEdits response_headers;
+  std::variant<Forward, Rare<Redirect>, Rare<Respond>> action;
+  Rare<std::string> rewrite;         // replaces the matched prefix, or the whole matched path
+  Rare<FieldEdits> request_headers;  // not empty
+  Rare<FieldEdits> response_headers;
   Duration timeout = 15s;  // from the request's end to the response's head, all attempts; zero = none
   HashKey hash;
-  std::optional<breaker::RetrySettings> retry;  // instead of the cluster's
-  std::optional<RateLimit> rate_limit;          // in addition to the listener's
+  Rare<breaker::RetrySettings> retry;  // instead of the cluster's
+  Rare<RateLimit> rate_limit;          // in addition to the listener's
   bool operator==(const Route&) const = default;
 };
 
@@ -250,7 +250,7 @@ struct Listener {
   std::vector<Cidr> trusted;  // peers whose X-Forwarded-* are believed and appended to
   ListenerTimeouts timeouts;
   ListenerLimits limits;
-  std::optional<RateLimit> rate_limit;
+  Rare<RateLimit> rate_limit;
   std::optional<ListenerProxies> proxy_protocol;
   bool original_destination =
       false;  // connections were redirected here, and it is asked where they were going
@@ -268,7 +268,7 @@ struct Listener {
 struct Endpoint {
   std::string name;                // as written: its identity in metrics, logs and hashing
   std::optional<Address> address;  // a literal
-  HostPort host;                   // otherwise a name to resolve: every address of it becomes an endpoint
+  Rare<HostPort> host;             // otherwise a name to resolve: every address of it becomes an endpoint
   std::uint32_t weight = 1;        // 1 to 65535
   std::string zone;
   std::uint32_t priority = 0;  // 0 first
@@ -307,7 +307,7 @@ enum class BreakerScope : std::uint8_t { kEndpoint, kCluster };
 
 // What is answered when every candidate's breaker is open: nothing special, a configured response, or another
 // cluster is asked.
-using Fallback = std::variant<std::monostate, Respond, WeightedCluster>;
+using Fallback = std::variant<std::monostate, Rare<Respond>, WeightedCluster>;
 
 struct HealthCheck {
   enum class Protocol : std::uint8_t { kHttp, kTcp };

@@ -98,6 +98,6 @@ std::vector<std::string> read_allow(const TableReader& reader, std::string_view 
 // Tables that stand in several places. `reader` is the table itself.
 Respond read_respond(const TableReader& reader);
 breaker::RetrySettings read_retry(const TableReader& reader);
-std::optional<RateLimit> read_rate_limit(const TableReader& reader);  // nullopt: the table is not there
+Rare<RateLimit> read_rate_limit(const TableReader& reader);  // none: the table is not there
 
 }  // namespace remora::config

@@ -164,13 +164,13 @@ void write_route(TomlWriter& out, const Route& route, const Config& config, Secr
     out.line(fmt::format("\"{}\" = {}", field.name,
                          field.value ? value_of(field.name, *field.value, secrets) : toml_string("*")));
   }
-  if (const auto* redirect = std::get_if<Redirect>(&route.action)) write_redirect(out, *redirect);
-  if (const auto* respond = std::get_if<Respond>(&route.action)) {
+  if (const auto* redirect = std::get_if<Rare<Redirect>>(&route.action)) write_redirect(out, **redirect);
+  if (const auto* respond = std::get_if<Rare<Respond>>(&route.action)) {
     out.table("listener.route.respond");
-    write_respond(out, *respond);
+    write_respond(out, **respond);
   }
-  write_edits(out, route.request_headers, "request_headers", secrets);
-  write_edits(out, route.response_headers, "response_headers", secrets);
+  if (route.request_headers) write_edits(out, *route.request_headers, "request_headers", secrets);
+  if (route.response_headers) write_edits(out, *route.response_headers, "response_headers", secrets);
   if (route.retry) write_retry(out, "listener.route.retry", *route.retry);
   if (route.rate_limit) write_rate_limit(out, "listener.route.rate_limit", *route.rate_limit);
 }

@@ -92,7 +92,7 @@ void write_breaker(TomlWriter& out, const Cluster& cluster, const Config& config
   }
   if (std::holds_alternative<std::monostate>(cluster.fallback)) return;
   out.table("cluster.breaker.fallback");
-  if (const auto* respond = std::get_if<Respond>(&cluster.fallback)) write_respond(out, *respond);
+  if (const auto* respond = std::get_if<Rare<Respond>>(&cluster.fallback)) write_respond(out, **respond);
   if (const auto* other = std::get_if<WeightedCluster>(&cluster.fallback)) {
     out.text("cluster", config.clusters[other->cluster].name);
   }

@@ -70,8 +70,8 @@ void read_key(const TableReader& reader, RateLimit& limit) {
 
 }  // namespace
 
-std::optional<RateLimit> read_rate_limit(const TableReader& reader) {
-  if (!reader.present()) return std::nullopt;
+Rare<RateLimit> read_rate_limit(const TableReader& reader) {
+  if (!reader.present()) return {};
   RateLimit limit;
   auto& bucket = limit.bucket;
   if (!reader.has("requests")) {

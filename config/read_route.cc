@@ -97,7 +97,7 @@ void read_values(const TableReader& reader, std::string_view key, bool request, 
   }
 }
 
-FieldEdits read_edits(const TableReader& reader, bool request) {
+Rare<FieldEdits> read_edits(const TableReader& reader, bool request) {
   FieldEdits edits;
   read_values(reader, "set", request, Edit::kSet, edits.set);
   read_values(reader, "add", request, Edit::kAdd, edits.add);
@@ -109,6 +109,7 @@ FieldEdits read_edits(const TableReader& reader, bool request) {
     }
     edits.remove.push_back(*name);
   }
+  if (edits.empty()) return {};
   return edits;
 }
 

@@ -33,7 +33,7 @@ void read_authority(const TableReader& reader, std::string_view authority, Traci
                                                : std::move(endpoint.error()));
   }
   tracing.address = std::move(endpoint->address);
-  tracing.host = std::move(endpoint->host);
+  if (endpoint->host) tracing.host = *endpoint->host;
   tracing.authority = authority;
 }
 

@@ -76,7 +76,7 @@ class ClientExchange final : private UpstreamPool::Waiter, private http::Respons
   HttpDate date_{&net::wall_clock_seconds};
   Env env_{loop_.wheel(), loop_.turn(), network_, random_, buffers_, scratch_, date_};
   EndpointStats stats_;
-  ClusterStats cluster_;
+  ClusterCounters cluster_;
   UpstreamPool pool_;
   http::RequestHead head_;
   http::ClientStream* stream_ = nullptr;

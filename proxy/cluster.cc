@@ -25,7 +25,7 @@ bool limits_connections(const config::Cluster& settings) {
 }  // namespace
 
 ClusterEndpoint::ClusterEndpoint(Env& env, const ResolvedEndpoint& what,
-                                 const UpstreamPool::Settings& settings, ClusterStats& cluster)
+                                 const UpstreamPool::Settings& settings, ClusterCounters& cluster)
     : address_text(what.address.to_string()),
       pool(env, what.address, settings, stats, cluster),
       info_(&what) {}
@@ -44,8 +44,7 @@ Cluster::Cluster(Env& env, Settings settings, std::shared_ptr<ClusterState> stat
       config_(std::move(settings.config)),
       settings_(&config_->clusters[settings.index]),
       state_(std::move(state)),
-      worker_(worker),
-      balancer_(lb::make_balancer(settings_->balance)) {
+      worker_(worker) {
   learn_settings(settings.hedged_by_routes);
 }
 
@@ -74,10 +73,9 @@ void Cluster::set_settings(Settings settings) {
   config_.swap(settings.config);  // the old one lives until the end of this
   settings_ = &next;
   learn_settings(settings.hedged_by_routes);
-  for (auto& endpoint : endpoints_) endpoint->pool.set_settings(pool_settings_);
-  if (!other_balance) return;
-  balancer_ = lb::make_balancer(settings_->balance);
-  describe_to_balancer();
+  if (!other_balance || balancer_ == nullptr) return;
+  make_balancer();
+  refresh_candidates();
 }
 
 void Cluster::set_tls(std::shared_ptr<const net::TlsContext> context) {
@@ -97,6 +95,13 @@ void Cluster::retire() {
   for (auto& endpoint : endpoints_) endpoint->pool.retire();
 }
 
+// Of a cluster that nobody has asked yet there is none, unless it takes longer to make than a request may
+// wait.
+void Cluster::make_balancer() {
+  balancer_ = lb::make_balancer(settings_->balance);
+  describe_to_balancer();
+}
+
 void Cluster::describe_to_balancer() {
   std::vector<lb::Endpoint> described;
   described.reserve(endpoints_.size());
@@ -104,14 +109,13 @@ void Cluster::describe_to_balancer() {
     described.push_back({.name = endpoint->address_text, .weight = endpoint->info().weight});
   }
   balancer_->set_endpoints(described);
-  refresh_candidates();
 }
 
 void Cluster::apply(const EndpointList& endpoints) {
   const bool other_settings = std::exchange(other_settings_, false);
   if (std::exchange(went_anywhere_, goes_anywhere()) && went_anywhere_) return refresh_candidates();
   if (endpoints.is(list_) && endpoints_.size() == list_.size()) {
-    if (other_settings) refresh_candidates();
+    if (other_settings) look_again();
     return;
   }
   const bool equal = std::ranges::equal(endpoints, endpoints_, {}, {},
@@ -119,7 +123,7 @@ void Cluster::apply(const EndpointList& endpoints) {
   const EndpointList before = std::exchange(list_, endpoints);  // until nobody stands in it any more
   if (equal) {
     for (std::size_t i = 0; i < endpoints_.size(); ++i) endpoints_[i]->set_info(list_[i]);
-    return refresh_candidates();
+    return look_again();
   }
   ++generation_;
   std::vector<std::unique_ptr<ClusterEndpoint>> next;
@@ -157,11 +161,21 @@ void Cluster::apply(const EndpointList& endpoints) {
   index_destinations();
   listed_in_flight_ = 0;
   for (const lb::Load& load : loads_) listed_in_flight_ += load.in_flight;
-  describe_to_balancer();
+  if (balancer_ != nullptr) describe_to_balancer();
+  look_again();
   if (!queue_.empty()) env_.turn.defer(*this);
 }
 
+// At who may be used: now, or when somebody asks.
+void Cluster::look_again() {
+  const bool hashes = settings_->balance.algorithm == lb::Algorithm::kRingHash ||
+                      settings_->balance.algorithm == lb::Algorithm::kMaglev;
+  if (balancer_ != nullptr || hashes) return refresh_candidates();
+  seen_version_ = 0;
+}
+
 void Cluster::refresh_candidates() {
+  if (balancer_ == nullptr) make_balancer();
   const TimePoint now = env_.now();
   seen_version_ = state_->version.load(std::memory_order_acquire);
   look_again_ = TimePoint::max();
@@ -298,7 +312,7 @@ void Cluster::on_transition(const ClusterEndpoint* endpoint, const CircuitBreake
 
 ClusterReport Cluster::report() const {
   ClusterReport report{
-      .name = settings_->name, .tls = settings_->tls.has_value(), .stats = stats_, .endpoints = {}};
+      .name = settings_->name, .tls = settings_->tls.has_value(), .stats = stats_.stats(), .endpoints = {}};
   report.stats.pending = queue_.size();
   report.endpoints.reserve(endpoints_.size());
   for (const auto& endpoint : endpoints_) {

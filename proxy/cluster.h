@@ -40,18 +40,20 @@ namespace remora::proxy {
 struct ClusterEndpoint {
   // `what`: in the cluster's list.
   ClusterEndpoint(Env& env, const ResolvedEndpoint& what, const UpstreamPool::Settings& settings,
-                  ClusterStats& cluster);
+                  ClusterCounters& cluster);
 
   const ResolvedEndpoint& info() const { return *info_; }
   // It stands in another list now.
   void set_info(const ResolvedEndpoint& what) {
     info_ = &what;
+    pool.set_address(what.address);
     own_info_.reset();
   }
   // The list goes, or there is none.
   void keep_info(std::unique_ptr<const ResolvedEndpoint> own) {
+    info_ = own.get();
+    pool.set_address(own->address);
     own_info_ = std::move(own);
-    info_ = own_info_.get();
   }
 
   std::string address_text;  // for logs: made once
@@ -171,7 +173,7 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   const std::string& name() const { return settings_->name; }
   const config::Cluster& settings() const { return *settings_; }
   ClusterState& state() { return *state_; }
-  ClusterStats& stats() { return stats_; }
+  ClusterCounts& stats() { return stats_; }
   // The latency a share `q` of the responses stays below; nullopt: not enough is known.
   std::optional<Duration> latency_quantile(double q) const {
     return latencies_ ? latencies_->value(q, env_.now()) : std::nullopt;
@@ -194,7 +196,9 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   };
 
   void learn_settings(bool hedged_by_routes);
+  void make_balancer();
   void describe_to_balancer();
+  void look_again();
   void answered(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency);
   void release(Lease& lease, const breaker::Outcome& outcome, std::optional<Duration> latency);
   void at_end_of_turn() override;
@@ -236,15 +240,16 @@ class Cluster final : public Counted<Cluster>, private TurnTask {
   UpstreamPool::Settings pool_settings_;
   std::shared_ptr<const net::TlsContext> tls_;
   bool other_tls_ = false;  // the settings have changed since set_tls()
-  ClusterStats stats_;
-  std::unique_ptr<lb::Balancer> balancer_;
-  ConnectionRoom connection_room_{*this};  // before the pools, which defer it
-  EndpointList list_;                      // which the endpoints stand in
+  ClusterCounters stats_;
+  std::unique_ptr<lb::Balancer> balancer_;  // null: nobody has asked for an endpoint yet
+  ConnectionRoom connection_room_{*this};   // before the pools, which defer it
+  EndpointList list_;                       // which the endpoints stand in
   std::vector<std::unique_ptr<ClusterEndpoint>> endpoints_;
   std::vector<std::unique_ptr<ClusterEndpoint>> retired_;
-  std::unordered_map<Address, std::uint32_t, HashAddress> destinations_;  // indices, if it goes anywhere
-  std::vector<lb::Load> loads_;                                           // parallel to endpoints_
-  std::vector<std::uint32_t> candidates_;                                 // indices the balancer may pick
+  using Destinations = std::unordered_map<Address, std::uint32_t, HashAddress>;  // to indices
+  std::unique_ptr<Destinations> destinations_;                                   // null: it goes nowhere else
+  std::vector<lb::Load> loads_;                                                  // parallel to endpoints_
+  std::vector<std::uint32_t> candidates_;  // indices the balancer may pick
   std::vector<std::uint32_t> reserves_;   // available, but of a later priority or another zone; nearest first
   std::vector<std::uint32_t> avoided_;    // scratch of acquire()
   std::vector<health::Sources> sources_;  // scratch of refresh_candidates()

@@ -82,7 +82,8 @@ std::size_t HashAddress::operator()(const Address& address) const noexcept {
 
 // nullopt: there are as many as may be, and somebody uses each of them.
 std::optional<std::uint32_t> Cluster::find_destination(const Address& address) {
-  if (const auto known = destinations_.find(address); known != destinations_.end()) return known->second;
+  if (destinations_ == nullptr) index_destinations();
+  if (const auto known = destinations_->find(address); known != destinations_->end()) return known->second;
   if (endpoints_.size() >= kMostDestinations && !forget_destinations()) return std::nullopt;
   ResolvedEndpoint info{.name = address.to_string(), .address = address, .zone = {}, .state = {}};
   info.state = state_->destination(address, *settings_);
@@ -92,15 +93,16 @@ std::optional<std::uint32_t> Cluster::find_destination(const Address& address) {
   endpoints_.back()->keep_info(std::move(own));
   const auto index = static_cast<std::uint32_t>(endpoints_.size() - 1);
   endpoints_.back()->index = index;
-  destinations_.emplace(address, index);
+  destinations_->emplace(address, index);
   tell_pool(*endpoints_.back(), false);
   return index;
 }
 
 void Cluster::index_destinations() {
-  destinations_.clear();
+  destinations_.reset();
   if (!goes_anywhere()) return;
-  for (const auto& endpoint : endpoints_) destinations_.emplace(endpoint->info().address, *endpoint->index);
+  destinations_ = std::make_unique<Destinations>();
+  for (const auto& endpoint : endpoints_) destinations_->emplace(endpoint->info().address, *endpoint->index);
 }
 
 // All that nobody uses, idle connections included.

@@ -22,6 +22,10 @@ class ClusterWatch final {
   ClusterWatch(const ClusterWatch&) = delete;
   ClusterWatch& operator=(const ClusterWatch&) = delete;
 
+  // There is something to do with these settings.
+  static bool needed(const config::Cluster& settings) {
+    return settings.outlier.enabled || settings.adaptive.enabled;
+  }
   // It works as these settings say.
   bool watches(const config::Cluster& settings) const;
   // Who exists now. Those that stay keep their ejections.

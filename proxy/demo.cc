@@ -122,7 +122,7 @@ class Client final : private UpstreamPool::Waiter, private http::Responses {
   }
 
   EndpointStats stats_;
-  ClusterStats cluster_;
+  ClusterCounters cluster_;
   UpstreamPool pool_;
   std::string host_;
   http::ClientStream* stream_ = nullptr;

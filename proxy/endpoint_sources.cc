@@ -50,7 +50,7 @@ bool has_list(const config::Cluster& cluster) {
 
 void add_names(const EndpointSource::List& list, std::unordered_set<std::string>& names) {
   for (const FoundEndpoint& found : list) {
-    if (!found.endpoint.address) names.insert(found.endpoint.host.host);
+    if (!found.endpoint.address) names.insert(found.endpoint.host->host);
   }
 }
 
@@ -163,7 +163,7 @@ void EndpointSources::tell_changed() {
 
 void EndpointSources::look_up(const List& list) {
   for (const FoundEndpoint& found : list) {
-    if (!found.endpoint.address) look_up(found.endpoint.host.host);
+    if (!found.endpoint.address) look_up(found.endpoint.host->host);
   }
 }
 
@@ -177,7 +177,7 @@ void EndpointSources::look_up(const std::string& name) {
 bool EndpointSources::known(const List& list) const {
   return std::ranges::all_of(list, [this](const FoundEndpoint& found) {
     if (found.endpoint.address) return true;
-    const DnsSource* name = find_name(found.endpoint.host.host);
+    const DnsSource* name = find_name(found.endpoint.host->host);
     return name != nullptr && name->settled();
   });
 }
@@ -268,11 +268,11 @@ EndpointList EndpointSources::resolved(const config::Cluster& cluster) const {
       add(found, *found.endpoint.address);
       continue;
     }
-    const DnsSource* name = find_name(found.endpoint.host.host);
+    const DnsSource* name = find_name(found.endpoint.host->host);
     if (name == nullptr) continue;
     for (const FoundEndpoint& at : name->list()) {
       Address address = *at.endpoint.address;
-      address.set_port(found.endpoint.host.port);
+      address.set_port(found.endpoint.host->port);
       add(found, std::move(address));
     }
   }
@@ -304,8 +304,8 @@ std::vector<SourceView> EndpointSources::view(const config::Cluster& cluster) co
   }
   std::unordered_set<std::string_view> seen;
   for (const FoundEndpoint& found : names) {
-    if (found.endpoint.address || !seen.insert(found.endpoint.host.host).second) continue;
-    if (const DnsSource* name = find_name(found.endpoint.host.host)) views.push_back(name->view());
+    if (found.endpoint.address || !seen.insert(found.endpoint.host->host).second) continue;
+    if (const DnsSource* name = find_name(found.endpoint.host->host)) views.push_back(name->view());
   }
   return views;
 }

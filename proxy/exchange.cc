@@ -99,12 +99,12 @@ void Exchange::route() {
   if (const auto* target = std::get_if<config::Forward>(&route_->action)) return forward(*route_, *target);
   http::ResponseHead& head = env_.scratch.response;
   head.clear();
-  if (const auto* redirect = std::get_if<config::Redirect>(&route_->action)) {
-    head.status = redirect->status;
-    head.fields.add("Location", redirect_location(*redirect, request_, scheme()));
+  if (const auto* redirect = std::get_if<Rare<config::Redirect>>(&route_->action)) {
+    head.status = (*redirect)->status;
+    head.fields.add("Location", redirect_location(**redirect, request_, scheme()));
     return answer(head, {});
   }
-  const auto& respond = std::get<config::Respond>(route_->action);
+  const auto& respond = *std::get<Rare<config::Respond>>(route_->action);
   head.status = respond.status;
   if (!respond.body.empty()) head.fields.add(http::FieldId::kContentType, respond.content_type);
   answer(head, respond.body);
@@ -118,7 +118,7 @@ bool Exchange::denies(const std::vector<std::string>& allow) {
 }
 
 // True: the request was answered with 429.
-bool Exchange::over_rate(RateLimitState* state, const std::optional<config::RateLimit>& limit) {
+bool Exchange::over_rate(RateLimitState* state, const Rare<config::RateLimit>& limit) {
   if (state == nullptr) return false;
   std::optional<std::uint64_t> key;
   if (limit->key == config::RateLimit::Key::kSourceAddress) {
@@ -160,7 +160,7 @@ void Exchange::forward(const config::Route& route, const config::Forward& forwar
     client_target_ = rewritten_target(route, request_);
     std::swap(client_target_, request_.target);
   }
-  if (!route.request_headers.empty()) apply_request_edits(route.request_headers);
+  if (route.request_headers) apply_request_edits(*route.request_headers);
   use_cluster(chosen);
   acquire();
 }

@@ -106,7 +106,7 @@ class Exchange final : private Attempt::Owner, private Cluster::Waiter {
   void begin(const Origin& origin, http::ServerStream& stream, http::RequestHead& head, bool end);
   void route();
   bool denies(const std::vector<std::string>& allow);
-  bool over_rate(RateLimitState* state, const std::optional<config::RateLimit>& limit);
+  bool over_rate(RateLimitState* state, const Rare<config::RateLimit>& limit);
   void forward(const config::Route& route, const config::Forward& forward);
   void apply_request_edits(const config::FieldEdits& edits);
   void on_client_body(std::string_view bytes, bool end);

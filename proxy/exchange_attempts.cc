@@ -93,7 +93,7 @@ void Exchange::deny(const Acquired& acquired) {
   if (acquired.denied == Denied::kNoEndpoint) return reply(kNoEndpoint);
   if (acquired.denied != Denied::kBreakerOpen) return reply(over_limit(acquired.denied));
   const config::Fallback& fallback = cluster_settings().fallback;
-  const bool says_something = std::holds_alternative<config::Respond>(fallback);  // in HTTP
+  const bool says_something = std::holds_alternative<Rare<config::Respond>>(fallback);  // in HTTP
   if (fell_back_ || std::holds_alternative<std::monostate>(fallback) || (tunnels() && says_something)) {
     return reply(breaker_open(acquired.retry_after));
   }
@@ -107,7 +107,7 @@ void Exchange::fall_back(const config::Fallback& fallback) {
     use_cluster(other->cluster);
     return acquire();
   }
-  const auto& respond = std::get<config::Respond>(fallback);
+  const auto& respond = *std::get<Rare<config::Respond>>(fallback);
   flag_ = Flag::kBreakerOpen;
   count_local_reply();
   http::ResponseHead& head = env_.scratch.response;

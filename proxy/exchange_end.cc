@@ -33,7 +33,7 @@ void Exchange::reply(const LocalReply& reply, breaker::Result blame) {
 // An answer the operator has configured.
 void Exchange::answer(http::ResponseHead& head, std::string_view body) {
   status_ = head.status;
-  if (route_ != nullptr) apply_edits(route_->response_headers, head.fields);
+  if (route_ != nullptr && route_->response_headers) apply_edits(*route_->response_headers, head.fields);
   response_begun_ = response_ended_ = true;
   bytes_out_ += send_whole(env_, *client_, head, body, to_head(), origin_.listener->closing());
   conclude(breaker::Result::kIgnored);
@@ -88,7 +88,7 @@ void Exchange::write_log() {
   if (concluded_) return;
   concluded_ = true;
   const Duration took = env_.now() - started_;
-  origin_.listener->exchanges[cluster_]->count(status_, took);
+  origin_.listener->counter(cluster_).count(status_, took);
   if (trace_.recording) record_exchange();
   std::array<char, 32> trace_id;
   const bool traced = trace_.context.known();

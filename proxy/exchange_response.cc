@@ -30,7 +30,7 @@ void Exchange::on_attempt_response(Attempt& attempt, http::ResponseHead& head, b
   win(attempt, State::kRelaying);
   status_ = head.status;
   http::prepare_response(head);
-  if (!route_->response_headers.empty()) apply_edits(route_->response_headers, head.fields);
+  if (route_->response_headers) apply_edits(*route_->response_headers, head.fields);
   if (!head.fields.has(http::FieldId::kDate))
     head.fields.add(http::FieldId::kDate, env_.date.text(env_.now()));
   client_->send_response(head, end, origin_.listener->closing());

@@ -41,7 +41,7 @@ void GossipJoin::begin() {
       want(*join_[i].address);
       continue;
     }
-    queries_[i] = ways_.resolve(join_[i].host.host,
+    queries_[i] = ways_.resolve(join_[i].host->host,
                                 [this, i](Result<net::Answer> answer) { on_resolved(i, std::move(answer)); });
   }
   if (ways_.alone()) {
@@ -54,7 +54,7 @@ void GossipJoin::on_resolved(std::size_t index, Result<net::Answer> answer) {
   const auto query = std::move(queries_[index]);  // lives until the end of its callback
   if (answer) {
     for (Address address : answer->addresses) {
-      address.set_port(join_[index].host.port);
+      address.set_port(join_[index].host->port);
       want(address);
     }
   } else {

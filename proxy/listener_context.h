@@ -5,6 +5,7 @@
 // Thread: the worker's. Owner: the WorkerListener whose latest it is, and the exchanges that began with it.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -27,7 +28,8 @@ struct ExchangeCounter final : Counted<ExchangeCounter>, ExchangeStats {};
 // What a listener has counted since there is one of this name, whatever else has changed about it.
 struct ListenerTotals final : Counted<ListenerTotals> {
   ListenerStats stats;
-  std::map<std::string, Ref<ExchangeCounter>> exchanges;  // by cluster, those of the latest configuration
+  // By cluster: those of the latest configuration that have served one.
+  std::map<std::string, Ref<ExchangeCounter>, std::less<>> exchanges;
 };
 
 // By cluster: whether the listener's routes, or the fallbacks of the clusters they lead to, lead there.
@@ -64,18 +66,37 @@ struct ListenerContext final : Counted<ListenerContext> {
         pseudonym(via),
         reached(reached_clusters(*config, settings)) {
     decltype(totals->exchanges) next;
-    const auto count_at = [&](const std::string& name) {
-      const auto known = totals->exchanges.find(name);
-      auto counter = known != totals->exchanges.end() ? known->second : Ref<ExchangeCounter>::make();
-      exchanges.push_back(counter);
-      next.emplace(name, std::move(counter));
-    };
-    for (const auto& cluster : config->clusters) count_at(cluster.name);
-    count_at(std::string(kLocal));
+    for (std::size_t i = 0; i <= config->clusters.size(); ++i) {
+      const auto known = totals->exchanges.find(counted_at(i));
+      exchanges.push_back(known != totals->exchanges.end() ? known->second : Ref<ExchangeCounter>());
+      if (known != totals->exchanges.end()) next.insert(*known);
+    }
     totals->exchanges = std::move(next);
   }
 
   static constexpr std::string_view kLocal = "-";  // for a cluster, where Remora itself has answered
+
+  // The cluster's name, or kLocal.
+  std::string_view counted_at(std::size_t cluster) const {
+    return cluster < config->clusters.size() ? std::string_view(config->clusters[cluster].name) : kLocal;
+  }
+  // Null: none yet, whichever context it began with.
+  const ExchangeCounter* counted(std::size_t cluster) const {
+    if (exchanges[cluster]) return exchanges[cluster].get();
+    const auto total = totals->exchanges.find(counted_at(cluster));
+    return total != totals->exchanges.end() ? total->second.get() : nullptr;
+  }
+  // Where the exchanges that the cluster served are counted, with the others that this listener's earlier and
+  // later contexts count there. Made for the first of them.
+  ExchangeCounter& counter(std::size_t cluster) {
+    Ref<ExchangeCounter>& counter = exchanges[cluster];
+    if (!counter) {
+      Ref<ExchangeCounter>& total = totals->exchanges[std::string(counted_at(cluster))];
+      if (!total) total = Ref<ExchangeCounter>::make();
+      counter = total;
+    }
+    return *counter;
+  }
 
   bool trusts(const Address& peer) const {
     for (const Cidr& range : settings.trusted) {
@@ -98,7 +119,7 @@ struct ListenerContext final : Counted<ListenerContext> {
   ListenerStats& stats;
   bool asks_clients;                            // for certificates: X-Forwarded-Client-Cert is ours to write
   std::string_view pseudonym;                   // this process's name in Via; outlives the context
-  std::vector<Ref<ExchangeCounter>> exchanges;  // by cluster, the last for replies of our own
+  std::vector<Ref<ExchangeCounter>> exchanges;  // by cluster, the last for replies of our own; null: none yet
   std::vector<bool> reached;                    // by cluster: requests may come there
   bool draining = false;                        // every response is the last of its connection ...
   bool trimmed = false;                         // ... for a while, since Remora is overloaded

@@ -75,7 +75,7 @@ class OtlpClient final : private UpstreamPool::Waiter, private http::Responses {
   const config::Tracing* settings_ = nullptr;
   const std::string* body_ = nullptr;
   EndpointStats stats_;
-  ClusterStats cluster_;
+  ClusterCounters cluster_;
   Address address_;
   std::unique_ptr<UpstreamPool> pool_;  // of address_
   std::unique_ptr<net::Resolver::Query> query_;

@@ -15,14 +15,16 @@ RouteIndex::RouteIndex(std::span<const config::Route> routes) : size_(routes.siz
     } else if (!host.empty()) {
       paths = &exact_[host];
     }
-    switch (match.path_kind) {
-      case Match::Path::kExact: paths->exact[match.path].push_back(number); break;
-      case Match::Path::kPrefix:
-        paths->prefixes[match.path].push_back(number);
-        paths->prefix_lengths.insert(match.path.size());
-        break;
-      case Match::Path::kAny:
-      case Match::Path::kRegex: paths->others.push_back(number); break;
+    if (match.path_kind == Match::Path::kAny || match.path_kind == Match::Path::kRegex) {
+      paths->others.push_back(number);
+      continue;
+    }
+    if (!paths->named) paths->named = std::make_unique<Named>();
+    if (match.path_kind == Match::Path::kExact) {
+      paths->named->exact[match.path].push_back(number);
+    } else {
+      paths->named->prefixes[match.path].push_back(number);
+      paths->named->prefix_lengths.insert(match.path.size());
     }
   }
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <span>
 #include <string_view>
@@ -42,8 +43,18 @@ class RouteIndex final {
  private:
   using Numbers = std::vector<std::uint32_t>;  // ascending
 
-  // The routes of one host.
-  struct Paths {
+  template <typename Fits>
+  static void consider(const Numbers& numbers, Fits& fits, std::size_t& best) {
+    for (const std::uint32_t number : numbers) {
+      if (number >= best) return;
+      if (!fits(number)) continue;
+      best = number;
+      return;
+    }
+  }
+
+  // Those routes of one host that name a path or a prefix.
+  struct Named {
     template <typename Fits>
     void first(std::string_view path, Fits& fits, std::size_t& best) const {
       if (!exact.empty()) {
@@ -57,22 +68,22 @@ class RouteIndex final {
         const auto found = prefixes.find(path.substr(0, length));
         if (found != prefixes.end()) consider(found->second, fits, best);
       }
-      consider(others, fits, best);
-    }
-    template <typename Fits>
-    static void consider(const Numbers& numbers, Fits& fits, std::size_t& best) {
-      for (const std::uint32_t number : numbers) {
-        if (number >= best) return;
-        if (!fits(number)) continue;
-        best = number;
-        return;
-      }
     }
 
     std::unordered_map<std::string_view, Numbers> exact;
     std::unordered_map<std::string_view, Numbers> prefixes;
     std::set<std::size_t> prefix_lengths;
-    Numbers others;  // with any path, or a regular expression
+  };
+
+  // The routes of one host.
+  struct Paths {
+    template <typename Fits>
+    void first(std::string_view path, Fits& fits, std::size_t& best) const {
+      if (named) named->first(path, fits, best);
+      consider(others, fits, best);
+    }
+    std::unique_ptr<Named> named;  // null: no route of this host names a path
+    Numbers others;                // with any path, or a regular expression
   };
 
   std::unordered_map<std::string_view, Paths> exact_;

@@ -10,6 +10,7 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -105,9 +106,8 @@ struct EndpointStats {
 // The limits of a cluster that turn a request away, or make it wait.
 enum class ClusterLimit : std::uint8_t { kRequests, kConnections, kAdaptive, kPending, kRetries, kCount };
 
-struct ClusterStats {
+struct ClusterCounts {
   TlsStats tls;
-  Histogram connect_seconds;
   std::uint64_t transparent_retries = 0;  // a pooled connection was found dead
   std::uint64_t retries = 0;              // by policy
   std::uint64_t retry_successes = 0;      // requests that were retried or hedged, and got a response
@@ -119,6 +119,26 @@ struct ClusterStats {
   std::uint64_t pending = 0;  // waiting now
   std::uint64_t pending_timeouts = 0;
   std::array<std::uint64_t, static_cast<std::size_t>(ClusterLimit::kCount)> limit_hits{};
+};
+
+// For a report.
+struct ClusterStats : ClusterCounts {
+  Histogram connect_seconds;
+};
+
+// Where a worker counts: of a cluster that nobody has asked yet there is no histogram.
+struct ClusterCounters final : ClusterCounts {
+  void connected(Duration took) {
+    if (!connect_seconds) connect_seconds = std::make_unique<Histogram>();
+    connect_seconds->observe(took);
+  }
+  ClusterStats stats() const {
+    ClusterStats all{*this, {}};
+    if (connect_seconds) all.connect_seconds = *connect_seconds;
+    return all;
+  }
+
+  std::unique_ptr<Histogram> connect_seconds;
 };
 
 struct ListenerReport {

@@ -80,17 +80,21 @@ void Supervisor::supervise(Snapshot& snapshot) {
   config_ = snapshot.config;  // after: the registry still knows the clusters by the old one
   std::vector<std::unique_ptr<ClusterWatch>> watches;
   std::unordered_map<const ClusterState*, std::size_t> known;
-  for (std::size_t i = 0; i < watches_.size(); ++i) known.emplace(&watches_[i]->state(), i);
+  for (std::size_t i = 0; i < watches_.size(); ++i) {
+    if (watches_[i]) known.emplace(&watches_[i]->state(), i);
+  }
   for (const StateRegistry::Cluster& cluster : registry_.clusters()) {
     const auto same = known.find(cluster.state.get());
+    auto& watch = watches.emplace_back();
     if (same != known.end() && watches_[same->second]->watches(*cluster.settings)) {
-      watches.push_back(std::move(watches_[same->second]));
+      watch = std::move(watches_[same->second]);
     } else {
       // What another judge has decided is over.
       if (same != known.end()) readmit(cluster);
-      watches.push_back(std::make_unique<ClusterWatch>(env_, *cluster.settings, cluster.state));
+      if (!ClusterWatch::needed(*cluster.settings)) continue;
+      watch = std::make_unique<ClusterWatch>(env_, *cluster.settings, cluster.state);
     }
-    watches.back()->set_endpoints(cluster.endpoints);
+    watch->set_endpoints(cluster.endpoints);
   }
   watches_ = std::move(watches);
   if (started_) check_endpoints();
@@ -156,7 +160,7 @@ void Supervisor::on_health(const Prober::Target& target, Checker::State state, s
     endpoint.recovered(env_.now());
   }
   registry_.clusters()[target.id].state->changed();
-  watches_[target.id]->refresh_usable();
+  if (watches_[target.id]) watches_[target.id]->refresh_usable();
   if (was_settled_ || !settled()) return;
   was_settled_ = true;
   ways_.settled();
@@ -173,7 +177,7 @@ void Supervisor::on_failures_in_a_row(ClusterState& cluster, EndpointState& endp
     const auto alive = told.lock();
     if (alive == nullptr) return;
     for (const auto& watch : watches_) {
-      if (&watch->state() == &cluster) watch->on_failures_in_a_row(*alive);
+      if (watch && &watch->state() == &cluster) watch->on_failures_in_a_row(*alive);
     }
   });
 }
@@ -209,7 +213,8 @@ std::optional<Supervisor::Refused> Supervisor::obey(std::string_view cluster, st
   }
   if (!known) return Refused::kNoEndpoint;
   found->state->changed();
-  watches_[static_cast<std::size_t>(found - clusters.begin())]->refresh_usable();
+  const auto& watch = watches_[static_cast<std::size_t>(found - clusters.begin())];
+  if (watch) watch->refresh_usable();
   return std::nullopt;
 }
 
@@ -242,7 +247,7 @@ void Supervisor::force(const StateRegistry::Cluster& cluster, const StateRegistr
 }
 
 EndpointView Supervisor::view_of(const StateRegistry::Cluster& cluster,
-                                 const StateRegistry::Endpoint& endpoint, const ClusterWatch& watch,
+                                 const StateRegistry::Endpoint& endpoint, const ClusterWatch* watch,
                                  const Checker* checker) const {
   const TimePoint now = env_.now();
   const EndpointState& state = *endpoint.state;
@@ -259,7 +264,8 @@ EndpointView Supervisor::view_of(const StateRegistry::Cluster& cluster,
   view.member = state.member.load(std::memory_order_relaxed);
   view.breaker_changed_ago = ago(view.breaker.changed_at, now);
   view.breaker_opens_for = left(view.breaker.open_until, now);
-  if (const auto* standing = watch.standing(state)) view.outlier = proxy::view_of(*standing, now);
+  const auto* standing = watch != nullptr ? watch->standing(state) : nullptr;
+  if (standing != nullptr) view.outlier = proxy::view_of(*standing, now);
   if (checker != nullptr) view.check = proxy::view_of(*checker, now);
   if (const auto seen = state.last_failure.load()) {
     view.last_failure = EndpointView::LastFailure{
@@ -300,7 +306,7 @@ std::vector<ClusterView> Supervisor::view() const {
                      .retries = proxy::view_of(state.retries),
                      .adaptive = {},
                      .retry_budget_left = state.budget.left(now),
-                     .ejections_suppressed = watches_[i]->suppressed(),
+                     .ejections_suppressed = watches_[i] ? watches_[i]->suppressed() : 0,
                      .endpoints = {}};
     view.breaker_changed_ago = ago(view.breaker.changed_at, now);
     view.breaker_opens_for = left(view.breaker.open_until, now);
@@ -310,8 +316,8 @@ std::vector<ClusterView> Supervisor::view() const {
       sources.push_back(endpoint.state->sources(now));
       if (view.cluster_breaker) sources.back().breaker_open = false;
       const auto checked = checkers.find(endpoint.state.get());
-      view.endpoints.push_back(
-          view_of(cluster, endpoint, *watches_[i], checked != checkers.end() ? checked->second : nullptr));
+      view.endpoints.push_back(view_of(cluster, endpoint, watches_[i].get(),
+                                       checked != checkers.end() ? checked->second : nullptr));
     }
     view.panic = settings.health_check && health::in_panic(sources, settings.health_check->panic_below);
     for (std::size_t n = 0; n < sources.size(); ++n) {

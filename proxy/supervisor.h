@@ -70,7 +70,7 @@ class Supervisor final : private ClusterState::Events, private Prober::Listener 
   void force(const StateRegistry::Cluster& cluster, const StateRegistry::Endpoint* endpoint,
              breaker::CircuitBreaker& breaker, Order order);
   EndpointView view_of(const StateRegistry::Cluster& cluster, const StateRegistry::Endpoint& endpoint,
-                       const ClusterWatch& watch, const health::Checker* checker) const;
+                       const ClusterWatch* watch, const health::Checker* checker) const;
 
   Env& env_;
   Ways ways_;
@@ -78,7 +78,7 @@ class Supervisor final : private ClusterState::Events, private Prober::Listener 
   Prober prober_;
   std::shared_ptr<const config::Config> config_;
   std::shared_ptr<const TlsContexts> tls_;
-  std::vector<std::unique_ptr<ClusterWatch>> watches_;  // in the configuration's order
+  std::vector<std::unique_ptr<ClusterWatch>> watches_;  // in the configuration's order; null: nothing to do
   bool started_ = false;
   bool was_settled_ = false;
 };

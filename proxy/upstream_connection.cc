@@ -21,7 +21,7 @@ void UpstreamConnection::dial(http::Responses& responses, UpstreamPool::Waiter& 
   codec_ = tunnel_ ? env.codecs.tunnel_client(link_, env.scratch)
                    : env.codecs.client(link_, env.scratch, pool_.settings_.limits);
   ++pool_.stats_.connections_total;
-  link_.start(proxy::dial(pool_.env_, pool_.address_, pool_.tls_, link_,
+  link_.start(proxy::dial(pool_.env_, *pool_.address_, pool_.tls(), link_,
                           tunnel_ ? *tunnel : std::string_view(), &tls_),
               *codec_);
   pool_.env_.wheel.arm_in(connect_timer_, pool_.settings_.connect_timeout);
@@ -42,7 +42,7 @@ void UpstreamConnection::on_link_open() {
   state_ = State::kOpen;
   connect_timer_.cancel();
   if (tls_ != nullptr) ++(tls_->resumed() ? pool_.cluster_.tls.resumed : pool_.cluster_.tls.full);
-  pool_.cluster_.connect_seconds.observe(pool_.env_.now() - dialled_at_);
+  pool_.cluster_.connected(pool_.env_.now() - dialled_at_);
   if (waiter_ != nullptr) {
     auto* waiter = std::exchange(waiter_, nullptr);
     pool_.begin(*this, *responses_, *waiter, false);

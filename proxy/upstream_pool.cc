@@ -6,9 +6,9 @@
 
 namespace remora::proxy {
 
-UpstreamPool::UpstreamPool(Env& env, Address address, const Settings& settings, EndpointStats& stats,
-                           ClusterStats& cluster)
-    : env_(env), address_(std::move(address)), settings_(settings), stats_(stats), cluster_(cluster) {}
+UpstreamPool::UpstreamPool(Env& env, const Address& address, const Settings& settings, EndpointStats& stats,
+                           ClusterCounters& cluster)
+    : env_(env), address_(&address), settings_(settings), stats_(stats), cluster_(cluster) {}
 
 UpstreamPool::~UpstreamPool() {
   for (auto& connection : connections_) {
@@ -105,13 +105,23 @@ bool UpstreamPool::is_outdated(const UpstreamConnection& connection) const {
   return connection.epoch != epoch_;
 }
 
+const UpstreamTls& UpstreamPool::tls() const {
+  static const UpstreamTls kClear;
+  return tls_ ? *tls_ : kClear;
+}
+
 void UpstreamPool::set_tls(bool wanted, std::shared_ptr<const net::TlsContext> context, std::string name,
                            bool other) {
-  other = other || tls_.wanted != wanted || tls_.name != name;
-  tls_.wanted = wanted;
-  tls_.context = std::move(context);
-  tls_.name = std::move(name);
-  if (wanted && (!tls_.sessions || other)) tls_.sessions = Ref<net::TlsSessions>::make();
+  other = other || tls().wanted != wanted || tls().name != name;
+  if (!wanted) {
+    tls_.reset();
+  } else {
+    if (!tls_) tls_ = std::make_unique<UpstreamTls>();
+    tls_->wanted = true;
+    tls_->context = std::move(context);
+    tls_->name = std::move(name);
+    if (!tls_->sessions || other) tls_->sessions = Ref<net::TlsSessions>::make();
+  }
   if (!other) return;
   ++epoch_;
   const auto listed = available_;

@@ -50,9 +50,10 @@ class UpstreamPool final {
     ~Waiter() = default;
   };
 
-  // The references outlive the pool; `stats` is where connections are counted.
-  UpstreamPool(Env& env, Address address, const Settings& settings, EndpointStats& stats,
-               ClusterStats& cluster);
+  // The references outlive the pool; `stats` is where connections are counted. The settings may change under
+  // it: new ones hold from now on, connections that are there stay.
+  UpstreamPool(Env& env, const Address& address, const Settings& settings, EndpointStats& stats,
+               ClusterCounters& cluster);
   ~UpstreamPool();
   UpstreamPool(const UpstreamPool&) = delete;
   UpstreamPool& operator=(const UpstreamPool&) = delete;
@@ -70,8 +71,8 @@ class UpstreamPool final {
   // was to be a tunnel.
   void cancel(UpstreamConnection& dialling);
 
-  // From now on; connections that are there stay.
-  void set_settings(const Settings& settings) { settings_ = settings; }
+  // The same address in another place, which outlives the pool.
+  void set_address(const Address& address) { address_ = &address; }
 
   // How the endpoint is spoken to from now on. `other`: the settings have changed; connections that are there
   // end with their exchanges.
@@ -100,14 +101,15 @@ class UpstreamPool final {
   std::optional<TimePoint> close_idle_since(TimePoint limit);
   void count();
   bool is_outdated(const UpstreamConnection& connection) const;
+  const UpstreamTls& tls() const;
 
   Env& env_;
-  Address address_;
-  Settings settings_;
-  UpstreamTls tls_;
-  unsigned epoch_ = 0;  // of the TLS settings
+  const Address* address_;
+  const Settings& settings_;
+  std::unique_ptr<UpstreamTls> tls_;  // null: in the clear
+  unsigned epoch_ = 0;                // of the TLS settings
   EndpointStats& stats_;
-  ClusterStats& cluster_;
+  ClusterCounters& cluster_;
   SlotList<UpstreamConnection> connections_;
   // Could take an exchange at the end of a turn; the most recently listed last.
   std::vector<UpstreamConnection*> available_;

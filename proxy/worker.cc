@@ -216,13 +216,13 @@ WorkerReport Worker::report() {
         {listener->name(), listener->address().to_string(), context.settings.tls.has_value(), context.stats});
     for (std::size_t i = 0; i < context.exchanges.size(); ++i) {
       // Without this the metrics would have listeners times clusters. What was counted before a reload stays.
-      const bool never =
-          i != context.local() && !context.reached[i] && context.exchanges[i]->seconds.count() == 0;
+      const ExchangeCounter* const counted = context.counted(i);
+      const bool never = i != context.local() && !context.reached[i] &&
+                         (counted == nullptr || counted->seconds.count() == 0);
       if (never) continue;
-      const std::string cluster =
-          i == context.local() ? std::string(ListenerContext::kLocal) : context.config->clusters[i].name;
-      const ExchangeStats& counted = *context.exchanges[i];
-      report.exchanges.push_back({listener->name(), cluster, counted});
+      report.exchanges.push_back(
+          {listener->name(), std::string(context.counted_at(i)),
+           counted != nullptr ? static_cast<const ExchangeStats&>(*counted) : ExchangeStats()});
     }
   }
   report.clusters = upstreams_.report();

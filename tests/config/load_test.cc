@@ -77,7 +77,7 @@ request_headers.set = { Z-Last = "1", A-First = "2" }
 request_headers.add = { B = ["x", "y"], A = "z" }
 request_headers.remove = ["Q"])"));
   REQUIRE(config.has_value());
-  const auto& edits = config->listeners[0].routes[0].request_headers;
+  const auto& edits = *config->listeners[0].routes[0].request_headers;
   using Pairs = std::vector<std::pair<std::string, std::string>>;
   CHECK(edits.set == Pairs{{"Z-Last", "1"}, {"A-First", "2"}});
   CHECK(edits.add == Pairs{{"B", "x"}, {"B", "y"}, {"A", "z"}});

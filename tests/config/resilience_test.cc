@@ -114,7 +114,7 @@ TEST_CASE("the failures that are listed count, and no others") {
 TEST_CASE("a fallback is a response, or another cluster wherever it stands") {
   const auto respond =
       read(R"(breaker = { fallback = { status = 200, body = "[]", content_type = "a/b" } })");
-  CHECK(std::get<Respond>(respond.fallback) == Respond{200, "[]", "a/b"});
+  CHECK(*std::get<remora::Rare<Respond>>(respond.fallback) == Respond{200, "[]", "a/b"});
 
   const std::string spare = "[[cluster]]\nname = \"spare\"\nendpoints = [\"s:1\"]\n";
   const std::string lines = "breaker.fallback.cluster = \"spare\"\n";

@@ -160,7 +160,7 @@ TEST_CASE("a name is asked again until somebody is there, and both halves of a p
   pool.names.emplace("mesh.internal", std::unexpected(Error(ErrorCode::kResolveFailed, Side::kInternal)));
   config::Endpoint name;
   name.name = "mesh.internal:7946";
-  name.host = {.host = "mesh.internal", .port = 7946};
+  name.host = HostPort{.host = "mesh.internal", .port = 7946};
   config::Mesh mesh = pool.settings("b");
   mesh.join.push_back(name);
   pool.start(mesh);

@@ -72,7 +72,7 @@ struct Fixture {
   Address address = *Address::parse("10.0.0.1:80");
   RawServer server{t.network, address};
   EndpointStats stats;
-  ClusterStats cluster;
+  ClusterCounters cluster;
   UpstreamPool::Settings settings{};
   UpstreamPool pool{t.env, address, settings, stats, cluster};
 
@@ -110,7 +110,7 @@ TEST_CASE("a pool dials when nothing is idle, and counts what it has") {
   CHECK(f.stats.connections_total == 1);
   CHECK(f.stats.connections_active == 1);
   CHECK(f.stats.connections_idle == 0);
-  CHECK(f.cluster.connect_seconds.count() == 1);
+  CHECK(f.cluster.stats().connect_seconds.count() == 1);
   f.server[0].send(kOk);
   f.t.settle();
   CHECK(get.status == 200);
@@ -342,8 +342,9 @@ TEST_CASE("a pool that dies resets the exchanges on it and tells them") {
   const Address address = *Address::parse("10.0.0.1:80");
   RawServer server(t.network, address);
   EndpointStats stats;
-  ClusterStats cluster;
-  auto pool = std::make_unique<UpstreamPool>(t.env, address, UpstreamPool::Settings(), stats, cluster);
+  ClusterCounters cluster;
+  const UpstreamPool::Settings settings;
+  auto pool = std::make_unique<UpstreamPool>(t.env, address, settings, stats, cluster);
   Get get(*pool);
   t.settle();
   pool.reset();
