@@ -14,7 +14,7 @@ namespace {
 class ClientExchange final : private UpstreamPool::Waiter, private http::Responses {
  public:
   explicit ClientExchange(const Address& server)
-      : server_(server), pool_(env_, server, {.connect_timeout = 1min, .limits = {}}, stats_, cluster_) {}
+      : server_(server), pool_(env_, server_, pool_settings_, stats_, cluster_) {}
   ~ClientExchange() { done_ = true; }  // what is open is reset, and says so
 
   Result<AdminAnswer> run(std::string_view method, std::string_view target, Duration patience) {
@@ -77,6 +77,7 @@ class ClientExchange final : private UpstreamPool::Waiter, private http::Respons
   Env env_{loop_.wheel(), loop_.turn(), network_, random_, buffers_, scratch_, date_};
   EndpointStats stats_;
   ClusterCounters cluster_;
+  UpstreamPool::Settings pool_settings_{.connect_timeout = 1min, .limits = {}};
   UpstreamPool pool_;
   http::RequestHead head_;
   http::ClientStream* stream_ = nullptr;

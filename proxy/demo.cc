@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <array>
+#include <utility>
 
 #include "base/slot_list.h"
 #include "proxy/downstream.h"
@@ -78,7 +79,8 @@ class Client final : private UpstreamPool::Waiter, private http::Responses {
  public:
   using Done = std::function<void(unsigned status, std::string body)>;
 
-  Client(Env& env, const Address& to) : pool_(env, to, {}, stats_, cluster_), host_(to.to_string()) {}
+  Client(Env& env, Address to)
+      : to_(std::move(to)), pool_(env, to_, settings_, stats_, cluster_), host_(to_.to_string()) {}
 
   // `done` gets status 0 when the connection failed.
   void get(std::string target, Done done) {
@@ -123,6 +125,8 @@ class Client final : private UpstreamPool::Waiter, private http::Responses {
 
   EndpointStats stats_;
   ClusterCounters cluster_;
+  Address to_;
+  UpstreamPool::Settings settings_{};
   UpstreamPool pool_;
   std::string host_;
   http::ClientStream* stream_ = nullptr;

@@ -40,11 +40,11 @@ void OtlpClient::on_addresses(Result<net::Answer> answer) {
 }
 
 void OtlpClient::open(const Address& address) {
+  pool_settings_.connect_timeout = settings_->timeout;
   if (pool_ == nullptr || !(address == address_)) {
     if (pool_) env_.turn.bury(std::move(pool_));
     address_ = address;
-    const UpstreamPool::Settings settings{.connect_timeout = settings_->timeout, .limits = {}};
-    pool_ = std::make_unique<UpstreamPool>(env_, address, settings, stats_, cluster_);
+    pool_ = std::make_unique<UpstreamPool>(env_, address_, pool_settings_, stats_, cluster_);
   }
   dial(false);
 }

@@ -77,6 +77,7 @@ class OtlpClient final : private UpstreamPool::Waiter, private http::Responses {
   EndpointStats stats_;
   ClusterCounters cluster_;
   Address address_;
+  UpstreamPool::Settings pool_settings_{};
   std::unique_ptr<UpstreamPool> pool_;  // of address_
   std::unique_ptr<net::Resolver::Query> query_;
   std::size_t next_address_ = 0;  // of several: each failure goes on to the next

@@ -54,6 +54,8 @@ class UpstreamPool final {
   // it: new ones hold from now on, connections that are there stay.
   UpstreamPool(Env& env, const Address& address, const Settings& settings, EndpointStats& stats,
                ClusterCounters& cluster);
+  UpstreamPool(Env&, const Address&, const Settings&&, EndpointStats&, ClusterCounters&) = delete;
+  UpstreamPool(Env&, const Address&&, const Settings&, EndpointStats&, ClusterCounters&) = delete;
   ~UpstreamPool();
   UpstreamPool(const UpstreamPool&) = delete;
   UpstreamPool& operator=(const UpstreamPool&) = delete;
