@@ -70,7 +70,7 @@ CircuitBreaker::Settings in_range(CircuitBreaker::Settings settings) {
   return settings;
 }
 
-CircuitBreaker::SharedSettings in_range(CircuitBreaker::SharedSettings settings) {
+CircuitBreaker::SharedSettings in_range(const CircuitBreaker::SharedSettings& settings) {
   const CircuitBreaker::Settings clamped = in_range(*settings);
   return clamped == *settings ? settings : std::make_shared<const CircuitBreaker::Settings>(clamped);
 }
@@ -120,16 +120,14 @@ struct CircuitBreaker::State {
   }
 };
 
-CircuitBreaker::CircuitBreaker(SharedSettings settings)
-    : settings_(nullptr),
-      window_(settings->window),
-      known_{.settings = in_range(std::move(settings)), .before = {}} {
+CircuitBreaker::CircuitBreaker(const SharedSettings& settings)
+    : settings_(nullptr), window_(settings->window), known_{.settings = in_range(settings), .before = {}} {
   settings_.store(known_.settings.get(), std::memory_order_release);
 }
 
 void CircuitBreaker::set_settings(SharedSettings settings, TimePoint now) {
   const Settings& before = this->settings();
-  settings = in_range(std::move(settings));
+  settings = in_range(settings);
   const Settings& wanted = *settings;
   if (before == wanted) return;
   if (before.enabled && !wanted.enabled) force_close(now);

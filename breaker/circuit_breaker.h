@@ -116,7 +116,7 @@ class CircuitBreaker final {
   explicit CircuitBreaker(const Settings& settings)
       : CircuitBreaker(std::make_shared<const Settings>(settings)) {}
   // The same, of settings that others have as well.
-  explicit CircuitBreaker(SharedSettings settings);
+  explicit CircuitBreaker(const SharedSettings& settings);
   ~CircuitBreaker() = default;
   CircuitBreaker(const CircuitBreaker&) = delete;
   CircuitBreaker& operator=(const CircuitBreaker&) = delete;

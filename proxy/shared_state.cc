@@ -27,7 +27,7 @@ void EndpointState::set_settings(const config::Cluster& settings, BreakerSetting
 }
 
 void ClusterState::set_settings(const config::Cluster& settings, const config::Cluster& before,
-                                BreakerSettings breaker_settings, TimePoint now) {
+                                const BreakerSettings& breaker_settings, TimePoint now) {
   breaker.set_settings(breaker_settings, now);
   budget.set_settings(settings.retry_budget);
   connections.set_most(settings.limits.connections);

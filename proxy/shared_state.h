@@ -61,8 +61,8 @@ class LastFailure final {
 using BreakerSettings = breaker::CircuitBreaker::SharedSettings;
 
 struct EndpointState : std::enable_shared_from_this<EndpointState> {
-  EndpointState(const config::Cluster& settings, BreakerSettings breaker_settings)
-      : breaker(std::move(breaker_settings)),
+  EndpointState(const config::Cluster& settings, const BreakerSettings& breaker_settings)
+      : breaker(breaker_settings),
         active(settings.health_check ? health::Sources::Active::kUnknown : health::Sources::Active::kNone),
         connections(settings.limits.endpoint_connections),
         requests(settings.limits.endpoint_requests),
@@ -132,9 +132,9 @@ struct ClusterState {
     ~Events() = default;
   };
 
-  ClusterState(const config::Cluster& settings, BreakerSettings breaker_settings, Events* told)
+  ClusterState(const config::Cluster& settings, const BreakerSettings& breaker_settings, Events* told)
       : events(told),
-        breaker(std::move(breaker_settings)),
+        breaker(breaker_settings),
         budget(settings.retry_budget),
         connections(settings.limits.connections),
         requests(settings.limits.requests),
@@ -145,7 +145,7 @@ struct ClusterState {
   // What a newer configuration says: limits, budget and breaker go on counting what they have counted. On the
   // control thread, while workers use it.
   void set_settings(const config::Cluster& settings, const config::Cluster& before,
-                    BreakerSettings breaker_settings, TimePoint now);
+                    const BreakerSettings& breaker_settings, TimePoint now);
 
   // An endpoint's availability has changed: every worker looks again with its next request.
   void changed() {

@@ -133,7 +133,8 @@ struct ClusterCounters final : ClusterCounts {
     connect_seconds->observe(took);
   }
   ClusterStats stats() const {
-    ClusterStats all{*this, {}};
+    ClusterStats all{};
+    static_cast<ClusterCounts&>(all) = static_cast<const ClusterCounts&>(*this);
     if (connect_seconds) all.connect_seconds = *connect_seconds;
     return all;
   }
