@@ -48,7 +48,6 @@ elseif(REMORA_PROFILE STREQUAL "use")
   add_compile_options(-fprofile-use -fprofile-partial-training -Wno-missing-profile)
   # But for what runs seldom and is much: the configuration, and what talks to people.
   set(remora_seldom -fno-profile-partial-training)
-  add_link_options(-Wl,-z,pack-relative-relocs)  # glibc 2.36 and newer read them; not all linkers say that they are needed
 endif()
 
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
@@ -62,6 +61,7 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   add_link_options(-Wl,-z,relro -Wl,-z,now -pie)
   # All functions of libraries are bound at start (`now`): calls need no table to jump through.
   add_compile_options(-fno-plt)
+  add_link_options(-Wl,-z,pack-relative-relocs)  # glibc 2.36 and newer read them; not all linkers say that they are needed
   # What nobody calls stays out of the image.
   add_compile_options(-ffunction-sections -fdata-sections)
   add_link_options(-Wl,--gc-sections)

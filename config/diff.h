@@ -28,9 +28,9 @@ const char* to_string(Change::Kind kind);
 
 // In the order process, listeners, clusters; within each that of the file, what was removed last. Empty: both
 // mean the same. Listeners and clusters are matched by name, endpoints by cluster and name.
-std::vector<Change> diff(const Config& before, const Config& after);
+[[gnu::cold]] std::vector<Change> diff(const Config& before, const Config& after);
 
 // Of it, what takes effect when the process starts anew. Looks at neither listeners nor clusters.
-std::vector<Change> diff_restart(const Config& started, const Config& after);
+[[gnu::cold]] std::vector<Change> diff_restart(const Config& started, const Config& after);
 
 }  // namespace remora::config

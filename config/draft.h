@@ -63,25 +63,26 @@ struct Draft {
 };
 
 // Each reads its tables into the draft, with everything that can be judged without looking at other tables.
-void read_process(const TableReader& top, Draft& draft);    // [runtime] [overload] [admin] [log]
-void read_tracing(const TableReader& top, Draft& draft);    // [tracing]
-void read_listeners(const TableReader& top, Draft& draft);  // [[listener]] with its routes
-void read_clusters(const TableReader& top, Draft& draft);   // [[cluster]]
-void read_cluster(const Item& item, Draft& draft);          // one of them
-void read_mesh(const TableReader& top, Draft& draft);       // [mesh]
+// Cold: there is much of it, and it runs seldom, so that its size counts, not its speed.
+[[gnu::cold]] void read_process(const TableReader& top, Draft& draft);  // [runtime] [overload] [admin] [log]
+[[gnu::cold]] void read_tracing(const TableReader& top, Draft& draft);  // [tracing]
+[[gnu::cold]] void read_listeners(const TableReader& top, Draft& draft);  // [[listener]] with its routes
+[[gnu::cold]] void read_clusters(const TableReader& top, Draft& draft);   // [[cluster]]
+[[gnu::cold]] void read_cluster(const Item& item, Draft& draft);          // one of them
+[[gnu::cold]] void read_mesh(const TableReader& top, Draft& draft);       // [mesh]
 
 // One [[listener.route]] of the listener that is the draft's last; and what it does with a request.
-void read_route(const TableReader& reader, Draft& draft);
+[[gnu::cold]] void read_route(const TableReader& reader, Draft& draft);
 // The route of a TCP listener that everything takes, out of the listener's own table.
-void read_tcp_target(const TableReader& reader, Draft& draft);
-void read_action(const TableReader& reader, Draft& draft, Route& route);
+[[gnu::cold]] void read_tcp_target(const TableReader& reader, Draft& draft);
+[[gnu::cold]] void read_action(const TableReader& reader, Draft& draft, Route& route);
 // The key `cluster`, which leads to it; it belongs to the listener's latest route.
-void read_target(const TableReader& reader, Draft& draft, Forward& forward);
+[[gnu::cold]] void read_target(const TableReader& reader, Draft& draft, Forward& forward);
 
 // The parts of the draft's last [[cluster]] that decide whether to try an endpoint, and how often; among them
 // those that judge its health. The endpoints have been read.
-void read_resilience(const TableReader& reader, Draft& draft, Cluster& cluster);
-void read_health(const TableReader& reader, Cluster& cluster);
+[[gnu::cold]] void read_resilience(const TableReader& reader, Draft& draft, Cluster& cluster);
+[[gnu::cold]] void read_health(const TableReader& reader, Cluster& cluster);
 
 // Elements of a list of endpoints. `places`: where each stands is added to it.
 std::vector<Endpoint> read_endpoint_list(const std::vector<Item>& items, Report& report,
@@ -89,15 +90,15 @@ std::vector<Endpoint> read_endpoint_list(const std::vector<Item>& items, Report&
 
 // Who may speak to whom, and how it is known. The listener's routes come later; the cluster's endpoints have
 // been read.
-void read_listener_tls(const TableReader& reader, const Hooks& hooks, Listener& listener);
-void read_cluster_tls(const TableReader& reader, const Hooks& hooks, Cluster& cluster);
+[[gnu::cold]] void read_listener_tls(const TableReader& reader, const Hooks& hooks, Listener& listener);
+[[gnu::cold]] void read_cluster_tls(const TableReader& reader, const Hooks& hooks, Cluster& cluster);
 // `reader`: the table with `allow` in it. `tls`: of the listener, null if it has none.
-std::vector<std::string> read_allow(const TableReader& reader, std::string_view table,
-                                    const std::optional<ListenerTls>& tls);
+[[gnu::cold]] std::vector<std::string> read_allow(const TableReader& reader, std::string_view table,
+                                                  const std::optional<ListenerTls>& tls);
 
 // Tables that stand in several places. `reader` is the table itself.
-Respond read_respond(const TableReader& reader);
-breaker::RetrySettings read_retry(const TableReader& reader);
-Rare<RateLimit> read_rate_limit(const TableReader& reader);  // none: the table is not there
+[[gnu::cold]] Respond read_respond(const TableReader& reader);
+[[gnu::cold]] breaker::RetrySettings read_retry(const TableReader& reader);
+[[gnu::cold]] Rare<RateLimit> read_rate_limit(const TableReader& reader);  // none: the table is not there
 
 }  // namespace remora::config

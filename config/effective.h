@@ -16,6 +16,6 @@ namespace remora::config {
 // differs in these.
 enum class Secrets : std::uint8_t { kMask, kShow };
 
-std::string effective_toml(const Config& config, Secrets secrets = Secrets::kMask);
+[[gnu::cold]] std::string effective_toml(const Config& config, Secrets secrets = Secrets::kMask);
 
 }  // namespace remora::config

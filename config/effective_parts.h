@@ -17,21 +17,22 @@ namespace remora::config {
 bool is_secret(std::string_view name);
 
 // A [[cluster]] with its tables. `config`: where a fallback finds the name of the other one.
-void write_cluster(TomlWriter& out, const Cluster& cluster, const Config& config, Secrets secrets);
+[[gnu::cold]] void write_cluster(TomlWriter& out, const Cluster& cluster, const Config& config,
+                                 Secrets secrets);
 
 // [mesh]. Keys are never shown if masked, and then only a comment says that there are some.
-void write_mesh(TomlWriter& out, const Mesh& mesh, Secrets secrets);
+[[gnu::cold]] void write_mesh(TomlWriter& out, const Mesh& mesh, Secrets secrets);
 
 // `table`: its name, such as "cluster.retry".
-void write_retry(TomlWriter& out, std::string_view table, const breaker::RetrySettings& retry);
-void write_rate_limit(TomlWriter& out, std::string_view table, const RateLimit& limit);
+[[gnu::cold]] void write_retry(TomlWriter& out, std::string_view table, const breaker::RetrySettings& retry);
+[[gnu::cold]] void write_rate_limit(TomlWriter& out, std::string_view table, const RateLimit& limit);
 
 // [listener.tls], [cluster.tls] and `allow`: paths, never what the files hold.
-void write_listener_tls(TomlWriter& out, const ListenerTls& tls);
-void write_cluster_tls(TomlWriter& out, const ClusterTls& tls);
-void write_allow(TomlWriter& out, const std::vector<std::string>& allow);
+[[gnu::cold]] void write_listener_tls(TomlWriter& out, const ListenerTls& tls);
+[[gnu::cold]] void write_cluster_tls(TomlWriter& out, const ClusterTls& tls);
+[[gnu::cold]] void write_allow(TomlWriter& out, const std::vector<std::string>& allow);
 
 // The keys of a response, in whatever table.
-void write_respond(TomlWriter& out, const Respond& respond);
+[[gnu::cold]] void write_respond(TomlWriter& out, const Respond& respond);
 
 }  // namespace remora::config

@@ -26,9 +26,9 @@ bool limits_connections(const config::Cluster& settings) {
 
 ClusterEndpoint::ClusterEndpoint(Env& env, const ResolvedEndpoint& what,
                                  const UpstreamPool::Settings& settings, ClusterCounters& cluster)
-    : address_text(what.address.to_string()),
-      pool(env, what.address, settings, stats, cluster),
-      info_(&what) {}
+    : info_(&what),
+      address_text(what.address.to_string()),
+      pool(env, what.address, settings, stats, cluster) {}
 
 void Lease::answered(const breaker::Outcome& outcome, std::optional<Duration> latency) {
   if (endpoint_ != nullptr) cluster_->answered(*this, outcome, latency);

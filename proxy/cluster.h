@@ -56,16 +56,18 @@ struct ClusterEndpoint {
     own_info_ = std::move(own);
   }
 
+ private:
+  // Before the pool, whose connections count against the state, which may be nobody else's any more.
+  const ResolvedEndpoint* info_;
+  std::unique_ptr<const ResolvedEndpoint> own_info_;
+
+ public:
   std::string address_text;  // for logs: made once
   EndpointStats stats;
   lb::Ewma latency;
   UpstreamPool pool;
   std::optional<std::uint32_t> index;  // place in the cluster's list; nullopt when retired
   health::Why why = health::Why::kAvailable;
-
- private:
-  const ResolvedEndpoint* info_;
-  std::unique_ptr<const ResolvedEndpoint> own_info_;
 };
 
 // Why there is no endpoint for a request.
