@@ -368,7 +368,7 @@ MUTANTS = {
         ("proxy/cluster.cc", "if (!available && before == health::Why::kAvailable) endpoint.pool.close_idle();", ""),
         ("proxy/cluster.cc", "  lease.ticket_.probe = false;\n  lease.reported_ = true;\n", "  lease.ticket_.probe = false;\n"),
         ("proxy/cluster.cc", "state.failed_in_a_row.store(0, std::memory_order_relaxed);", ""),
-        ("proxy/cluster.cc", "    endpoint->info.state->recovered(env_.now());\n", ""),
+        ("proxy/cluster.cc", "    endpoint->info().state->recovered(env_.now());\n", ""),
     ]),
     "drain": (DRAIN, [
         ("proxy/drain.cc", "scope == Scope::kAll && scope_ == Scope::kInbound", "false"),

@@ -318,7 +318,9 @@ TEST_CASE("swim: who leaves says so, and listens to nothing about himself any mo
   CHECK(std::ranges::any_of(rig.sent, [](const Rig::Sent& sent) {
     return std::ranges::count(sent.lines, "dead self 1 by self") > 0;
   }));
+  rig.run(5min);
   CHECK(rig.sent_as("ping").empty());
+  CHECK(rig.streams.empty());  // and exchanges no states any more
 }
 
 TEST_CASE(
