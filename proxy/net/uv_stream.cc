@@ -23,6 +23,7 @@ constexpr std::size_t kBytesPerWrite = std::size_t{128} * 1024;
 constexpr std::uint8_t kFullReads = 2;
 constexpr std::size_t kLeastBulk = std::size_t{16} * 1024;
 constexpr std::size_t kMostBulk = std::size_t{1024} * 1024;
+constexpr int kReadsPerEvent = kMostBulk / NetworkContext::kReadSize;
 
 uv_buf_t to_buffer(std::string_view bytes) {
   uv_buf_t buffer;
@@ -31,9 +32,38 @@ uv_buf_t to_buffer(std::string_view bytes) {
   return buffer;
 }
 
+iovec to_iovec(std::string_view bytes) { return {const_cast<char*>(bytes.data()), bytes.size()}; }
+
 int fd_of(uv_stream_t* handle) {
   uv_os_fd_t fd = -1;
   return uv_fileno(reinterpret_cast<uv_handle_t*>(handle), &fd) == 0 ? fd : -1;
+}
+
+// What recv(2) gives, 0 at the end of the stream, or libuv's status.
+ssize_t receive(int socket, char* buffer) {
+  ssize_t count = 0;
+  do {
+    count = ::recv(socket, buffer, NetworkContext::kReadSize, 0);
+  } while (count < 0 && errno == EINTR);
+  return count < 0 ? uv_translate_sys_error(errno) : count;
+}
+
+// How many bytes the kernel has taken, or libuv's status. uv_try_write() would write(2); as with receive(),
+// what is for sockets only is cheaper.
+ssize_t transmit(int socket, std::span<iovec> pieces) {
+  ssize_t count = 0;
+  do {
+    if (pieces.size() == 1) {
+      count = ::send(socket, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL);
+    } else {
+      msghdr message{};
+      message.msg_iov = pieces.data();
+      message.msg_iovlen = pieces.size();
+      count = ::sendmsg(socket, &message, MSG_NOSIGNAL);
+    }
+  } while (count < 0 && errno == EINTR);
+  if (count >= 0) return count;
+  return errno == ENOBUFS ? ssize_t{UV_EAGAIN} : uv_translate_sys_error(errno);
 }
 
 // Whether it is the connection that has failed, or the system does not move bytes in this way at all.
@@ -196,11 +226,11 @@ void UvStream::set_events(Events* events) {
 
 void UvStream::start_reading() {
   if (state_ != State::kOpen || reading_ || paused_ || read_ended_ || events_ == nullptr) return;
-  reading_ = uv_read_start(handle_.get(), &UvStream::on_alloc, &UvStream::on_read) == 0;
+  reading_ = uv_read_start(handle_.get(), &UvStream::on_alloc, &UvStream::on_readable) == 0;
 }
 
 // Stopping libuv would cost two epoll_ctl calls for a pause that is over within the event. So nothing happens
-// until bytes do arrive (on_alloc).
+// until bytes do arrive (on_readable).
 void UvStream::pause() { paused_ = true; }
 
 void UvStream::resume() {
@@ -210,29 +240,35 @@ void UvStream::resume() {
 
 bool UvStream::brings_much() const { return full_reads_ >= kFullReads && full_reads_ != kNeverBulk; }
 
-void UvStream::on_alloc(uv_handle_t* handle, std::size_t /*suggested*/, uv_buf_t* buffer) {
-  const auto& stream = *static_cast<UvStream*>(handle->data);
-  const bool wanted = !stream.paused_ && stream.events_ != nullptr && !stream.brings_much();
-  buffer->base = wanted ? stream.context_.read_buffer.get() : nullptr;
-  buffer->len = wanted ? NetworkContext::kReadSize : 0;  // 0: on_read is called with UV_ENOBUFS
+// libuv would read(2), which takes the long way through the virtual file system: recv(2) is 4 % cheaper. So
+// it gets no buffer, and tells on_readable instead.
+void UvStream::on_alloc(uv_handle_t* /*handle*/, std::size_t /*suggested*/, uv_buf_t* buffer) {
+  buffer->base = nullptr;
+  buffer->len = 0;
 }
 
-void UvStream::on_read(uv_stream_t* handle, ssize_t count, const uv_buf_t* buffer) {
-  auto* stream = static_cast<UvStream*>(handle->data);
-  if (count == 0 || stream == nullptr) return;
-  if (count == UV_ENOBUFS && buffer->len == 0) {
-    if (!stream->paused_ && stream->events_ != nullptr) {
-      stream->context_.loop.event([&] { stream->offer_bulk(); });
+// libuv comes again as long as there is something to be read. Any event may bury the stream or hold it up.
+void UvStream::on_readable(uv_stream_t* handle, ssize_t /*count*/, const uv_buf_t* /*buffer*/) {
+  for (int i = 0; i < kReadsPerEvent; ++i) {
+    auto* const stream = static_cast<UvStream*>(handle->data);
+    if (stream == nullptr || !stream->reading_) return;
+    if (stream->paused_ || stream->events_ == nullptr) {
+      stream->reading_ = false;
+      uv_read_stop(handle);
       return;
     }
-    stream->reading_ = false;
-    uv_read_stop(handle);
-    return;
+    Loop& loop = stream->context_.loop;
+    if (stream->brings_much()) {
+      loop.event([&] { stream->offer_bulk(); });
+      return;
+    }
+    char* const buffer = stream->context_.read_buffer.get();
+    const ssize_t count = receive(fd_of(handle), buffer);
+    if (count == UV_EAGAIN) return;
+    loop.event([&] { stream->received(count, buffer); });
+    if (count != ssize_t{NetworkContext::kReadSize}) return;
+    loop.end_turn();  // before the next read it must be known who is to pause
   }
-  Loop& loop = stream->context_.loop;
-  loop.event([&] { stream->received(count, buffer->base); });
-  // After a read that filled the buffer libuv reads on at once: by then it must be known who is to pause.
-  if (count == ssize_t{NetworkContext::kReadSize}) loop.end_turn();
 }
 
 // What is not taken is read as soon as the loop comes round, since the socket is still readable; so an end
@@ -257,18 +293,19 @@ void UvStream::received(ssize_t count, const char* bytes) {
   }
   if (count > 0) {
     if (events_ != nullptr) events_->on_data({bytes, static_cast<std::size_t>(count)});
-  } else if (count == UV_EOF) {
+  } else if (count == 0) {
     ended();
   } else {
     close(uv_error(failure_ != 0 ? failure_ : static_cast<int>(count), Attempt::kConnection));
   }
 }
 
-// libuv reports the end also for a connection that was reset after its last bytes (EPOLLHUP behind a short
-// read), and a failed write swallows the reset. Taking either for a clean end would hide that bytes are
-// missing. EPIPE is no such case: the reset came after the peer's FIN, so everything it sent is here.
+// A failed write swallows a reset, behind which there is only an end. Taking that for a clean one would hide
+// that bytes are missing. EPIPE is no such case: the reset came after the peer's FIN, so everything it sent
+// is here.
 void UvStream::ended() {
   reading_ = false;
+  uv_read_stop(handle_.get());
   const int error = failure_ != 0 ? failure_ : socket_error();
   if (error != 0 && error != UV_EPIPE) {
     close(uv_error(error, Attempt::kConnection));
@@ -323,18 +360,18 @@ bool UvStream::send(std::span<const std::string_view> pieces) {
 std::size_t UvStream::try_write(std::span<const std::string_view> pieces) {
   std::size_t taken = 0;
   while (!pieces.empty()) {
-    std::array<uv_buf_t, kPiecesPerWrite> buffers;
-    unsigned used = 0;
+    std::array<iovec, kPiecesPerWrite> buffers;
+    std::size_t used = 0;
     std::size_t wanted = 0;
     for (; used < buffers.size() && !pieces.empty(); pieces = pieces.subspan(1)) {
       if (pieces.front().empty()) continue;
-      buffers[used++] = to_buffer(pieces.front());
+      buffers[used++] = to_iovec(pieces.front());
       wanted += pieces.front().size();
     }
     if (used == 0) break;
-    const int count = uv_try_write(handle_.get(), buffers.data(), used);
+    const ssize_t count = transmit(fd_of(handle_.get()), {buffers.data(), used});
     if (count < 0) {
-      if (count != UV_EAGAIN) note_write_error(count);
+      if (count != UV_EAGAIN) note_write_error(static_cast<int>(count));
       break;
     }
     taken += static_cast<std::size_t>(count);

@@ -121,7 +121,7 @@ class UvStream final : public Stream {
   void written(int status);
 
   static void on_alloc(uv_handle_t* handle, std::size_t suggested, uv_buf_t* buffer);
-  static void on_read(uv_stream_t* handle, ssize_t count, const uv_buf_t* buffer);
+  static void on_readable(uv_stream_t* handle, ssize_t count, const uv_buf_t* buffer);
   static void on_written(uv_write_t* request, int status);
   static void on_connected(uv_connect_t* request, int status);
 
