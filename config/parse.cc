@@ -8,6 +8,7 @@
 #include <exception>
 #include <limits>
 #include <map>
+#include <ranges>
 #include <sstream>
 #include <string>
 #include <toml.hpp>
@@ -20,7 +21,24 @@ namespace remora::config {
 
 namespace {
 
-using Value = toml::basic_value<toml::discard_comments, std::map, std::vector>;
+struct EmptyArray final : std::exception {};
+
+// The library adds a table to the last one of an array (`[cluster.tls]` behind `[[cluster]]`) without looking
+// whether there is any (behind `cluster = []`).
+template <typename... Words>
+class Array final : public std::vector<Words...> {
+ public:
+  using std::vector<Words...>::vector;
+  auto& back() { return this->empty() ? throw EmptyArray() : std::vector<Words...>::back(); }
+  const auto& back() const { return this->empty() ? throw EmptyArray() : std::vector<Words...>::back(); }
+};
+
+using Value = toml::basic_value<toml::discard_comments, std::map, Array>;
+
+Value parse(const std::string& text) {
+  std::istringstream stream(text);
+  return toml::parse<toml::discard_comments, std::map, Array>(stream, "file");
+}
 
 constexpr std::string_view kBlank = " \t\r";
 
@@ -169,6 +187,8 @@ constexpr std::array kRewordings{
     Rewording{"newline required after", "something follows the ] of a table's header, start a new line"},
     Rewording{"inline tables are immutable",
               "a table written in { } cannot be added to, put everything inside the braces"},
+    Rewording{"\") collides with existing",
+              "a list is written both as name = [...] and as [[name]], use one of them"},
     Rewording{"cannot be defined", "a table is written both as [name] and as [[name]], use one of them"},
     Rewording{"empty key is not allowed", "there is no key before the =, write key = value"},
     Rewording{"invalid format for key", "this is not a key, a key consists of letters, digits, _ and -"},
@@ -219,15 +239,52 @@ std::string_view line_at(std::string_view text, std::size_t line) {
   return text.substr(0, text.find('\n'));
 }
 
+enum class Outcome : std::uint8_t { kFine, kBroken, kEmptyArray };
+
+Outcome outcome_of(const std::string& text) {
+  try {
+    parse(text);
+    return Outcome::kFine;
+  } catch (const EmptyArray&) {
+    return Outcome::kEmptyArray;
+  } catch (const std::exception&) {
+    return Outcome::kBroken;
+  }
+}
+
+// Where a table is added to an empty array: the text to the end of that line fails in this way. What is
+// behind it, in the same table, may be cut within something (kBroken), so that a header before it is looked
+// for.
+std::size_t line_of_empty_array(const std::string& text) {
+  std::vector<std::size_t> starts{0};
+  for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos;) starts.push_back(++at);
+  const auto until = [&](std::size_t line) {
+    return outcome_of(text.substr(0, line < starts.size() ? starts[line] : text.size()));
+  };
+  const auto lines = std::views::iota(std::size_t{1}, starts.size() + 1);
+  const std::size_t found = *std::ranges::partition_point(
+      lines, [&](std::size_t line) { return until(line) != Outcome::kEmptyArray; });
+  for (std::size_t line = found; line > 0; --line) {
+    if (!trimmed(line_at(text, line)).starts_with('[')) continue;
+    const Outcome outcome = until(line);
+    if (outcome == Outcome::kEmptyArray) return line;
+    if (outcome == Outcome::kFine) break;
+  }
+  return found;
+}
+
 }  // namespace
 
 std::optional<Node> parse_toml(std::string_view text, Substitution& substitution, Report& report) {
+  const std::string plain = with_literal_strings(text);
   try {
-    std::istringstream stream{with_literal_strings(text)};
-    const Value value = toml::parse<toml::discard_comments, std::map, std::vector>(stream, "file");
+    const Value value = parse(plain);
     Node root;
     Converter(text, substitution, report).convert(value, {}, root);
     return root;
+  } catch (const EmptyArray&) {
+    report.add({line_of_empty_array(plain), ""},
+               "this belongs to a list that is empty, write [[name]] instead of name = [] before it");
   } catch (const toml::exception& error) {
     const std::size_t line = error.location().line();
     report.add({line, ""}, plain_message(error.what(), line_at(text, line)));
