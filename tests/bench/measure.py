@@ -14,6 +14,7 @@ from proxies import BenchError, Child
 
 SECONDS_PER_TICK = 1 / os.sysconf("SC_CLK_TCK")
 MARK = "bench-result "
+WARM_UP_SECONDS = 1.5  # of a fixed rate: an active health check must have found the backend, too
 FIELD_BYTES = 512  # of each that makes a request's head large
 TLS_CIPHER = ("TLS_AES_256_GCM_SHA384", "TLSv1.3", 256)  # what OpenSSL's clients ask for first; checked of each proxy
 TLS_TEXT = "TLS 1.3, TLS_AES_256_GCM_SHA384, X25519, a P-256 certificate"
@@ -207,30 +208,26 @@ def under_load(proxy, port, wrk, scenario, seconds):
                       p99_us=result["p99_us"], rss=rss[0], errors=result["errors"])
 
 
-def load(port, settings, seconds, rate=0):
-    """Runs our own generator, at a fixed rate if one is given; returns what it prints."""
-    done = subprocess.run([settings.load, "--port", str(port), "--path", "/64", "--connections", "64", "--seconds",
-                           str(seconds), "--rate", str(rate)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+def open_loop(port, backend_port, settings, seconds, rate=0):
+    """Runs the generator that is the backend, too, at a fixed rate if one is given; returns what it prints."""
+    words = (port, backend_port, rate, WARM_UP_SECONDS, seconds)
+    done = subprocess.run([settings.open_loop, *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           check=False, timeout=seconds + 60)
     if done.returncode != 0:
-        raise BenchError(f"bench_load failed with status {done.returncode}:\n{done.stderr}")
+        raise BenchError(f"open_loop failed with status {done.returncode}:\n{done.stderr}")
     return json.loads(done.stdout)
 
 
-def capacity(port, settings):
-    load(port, settings, 0.5)
-    return load(port, settings, 2)["requests"] / 2
+def capacity(port, backend_port, settings):
+    return open_loop(port, backend_port, settings, 2)["measured"] / 2
 
 
-def at_rate(proxy, port, scenario, settings):
+def at_rate(proxy, port, backend_port, scenario, settings):
     """Requests that are due at even intervals; latency counts from when they were. Returns a flat dict of numbers."""
-    rate = settings.capacity * scenario.share
-    load(port, settings, 1, rate)
     meter = Meter(proxy)
-    result = load(port, settings, settings.seconds, rate)
-    good = sum(count for status, count in result["statuses"].items() if status == "200")
-    return meter.read(good, requests_per_second=good / settings.seconds, p50_us=result["latency_us"]["p50"],
-                      p99_us=result["latency_us"]["p99"], errors=result["requests"] - good)
+    result = open_loop(port, backend_port, settings, settings.seconds, settings.capacity * scenario.share)
+    return meter.read(result["requests"], requests_per_second=result["measured"] / settings.seconds, p50_us=result["p50_us"],
+                      p99_us=result["p99_us"], errors=result["failed"])
 
 
 def handshakes(proxy, port, scenario, settings):
