@@ -240,8 +240,8 @@ void UvStream::resume() {
 
 bool UvStream::brings_much() const { return full_reads_ >= kFullReads && full_reads_ != kNeverBulk; }
 
-// libuv would read(2), which takes the long way through the virtual file system: recv(2) is 4 % cheaper. So
-// it gets no buffer, and tells on_readable instead.
+// libuv would read(2), which takes the long way through the virtual file system. So it gets no buffer, and
+// tells on_readable instead, which takes recv(2).
 void UvStream::on_alloc(uv_handle_t* /*handle*/, std::size_t /*suggested*/, uv_buf_t* buffer) {
   buffer->base = nullptr;
   buffer->len = 0;

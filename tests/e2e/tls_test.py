@@ -408,7 +408,7 @@ class Upstream(TlsTest):
     def test_sessions_are_resumed_and_health_checks_speak_tls(self):
         backend = self.tls_backend(script=answer(OK, then="close"))
         bad = self.tls_backend(PAIRS["expired"])
-        check = '[cluster.health_check]\npath = "/check"\ninterval = "100ms"\nfall = 1\n'
+        check = '[cluster.health_check]\npath = "/check"\ninterval = "2s"\nfall = 1\n'
         proxy = self.remora(HEAD.replace("workers = 2", "workers = 1")
                             + '[[listener]]\nname = "in"\naddress = "127.0.0.1:0"\n[[listener.route]]\npath = "/bad"\ncluster = "bad"\n'
                             '[[listener.route]]\ncluster = "app"\n'
