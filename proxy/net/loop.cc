@@ -192,15 +192,13 @@ void Loop::begin_event() {
   if (impl.depth++ > 0) return;
   const TimePoint now = read_clock();
   impl.wheel.set_now(now);
-  if (impl.turn.idle()) {
-    impl.turn_began = now;
-  } else if (now - impl.turn_began >= impl.longest_turn) {
-    impl.turn.finish();
-    impl.turn_began = now;
-  }
+  if (impl.turn.idle()) impl.turn_began = now;
 }
 
-void Loop::end_event() { --impl_->depth; }
+void Loop::end_event() {
+  auto& impl = *impl_;
+  if (--impl.depth == 0 && impl.wheel.now() - impl.turn_began >= impl.longest_turn) end_turn();
+}
 
 // Events that this leads to are within it.
 void Loop::end_turn() {

@@ -23,8 +23,8 @@ namespace remora::net {
 
 class Loop final {
  public:
-  // What the first event of a turn deferred waits so long for others that were ready with it, and one event
-  // more.
+  // What the first event of a turn deferred waits so long for others that were ready with it, and two events
+  // more: a turn ends with the first event that begins so late.
   static constexpr Duration kLongestTurn = std::chrono::microseconds(100);
 
   explicit Loop(Duration longest_turn = kLongestTurn);
@@ -50,9 +50,11 @@ class Loop final {
   // The libuv loop, for proxy/net only.
   uv_loop_s* uv();
 
-  // Wraps one top-level callback from libuv: reads the clock, finishes the turn before if that has become
-  // long, runs `body`. Costs about 30 ns, of which the clock takes 20. Inside another event it only runs
-  // `body`. What called it may be gone when it returns. For proxy/net only.
+  // Wraps one top-level callback from libuv: reads the clock, runs `body`, and ends the turn if that has
+  // become long. Costs about 30 ns, of which the clock takes 20. Inside another event it only runs `body`.
+  // What called it may be gone when it returns, as what the turn deferred buries and breaks things; never
+  // when `body` begins, so that a callback looks whether its owner is still there and then opens the event.
+  // For proxy/net only.
   template <typename Body>
   void event(Body&& body) {
     begin_event();

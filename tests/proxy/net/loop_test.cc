@@ -76,6 +76,16 @@ TEST_SUITE("loop") {
     CHECK(order(Duration::zero()) == "1 end 2 ");
   }
 
+  TEST_CASE("a turn that has become long ends with an event, so that none begins with what it buries") {
+    Loop loop(Duration::zero());
+    auto owned = std::make_unique<int>(1);
+    CallbackTask task([&] { owned.reset(); });
+    loop.event([&] { loop.turn().defer(task); });
+    const bool there = owned != nullptr;  // as a callback looks before it opens its event
+    CHECK_FALSE(there);
+    loop.event([&] { CHECK((owned != nullptr) == there); });
+  }
+
   TEST_CASE("a turn can be ended between two events") {
     Loop loop(1h);
     int ended = 0;
