@@ -34,8 +34,16 @@ if(REMORA_SANITIZE)
     add_link_options(-fno-sanitize=vptr)
   endif()
 endif()
-if(REMORA_FUZZ)
+if(REMORA_FUZZ AND NOT REMORA_COVERAGE)
   add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+# What runs is counted in files that every process maps: killed ones count, too, and those whose environment is cleared.
+if(REMORA_COVERAGE)
+  set(profiles -fprofile-instr-generate=${CMAKE_BINARY_DIR}/profiles/%4m%c.profraw)
+  add_compile_options(${profiles} -fprofile-update=atomic -fcoverage-mapping "SHELL:-mllvm -runtime-counter-relocation")
+  add_link_options(${profiles})
+  unset(profiles)
 endif()
 
 # Profile-guided optimisation with g++, both steps in one build directory: the profiles lie beside the objects.
